@@ -1,0 +1,51 @@
+/**
+ * Writes what is generated from src/api: the CRD for `kubectl apply -f crds/`, the chart's copy of it, and the tables
+ * of fields in the documentation. `--check` writes nothing and fails when a file is not what it would write.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { stringify } from 'yaml'
+import { shardClusterCrd } from '../src/api/crd.ts'
+import { fieldTable } from '../src/api/reference.ts'
+
+const HEADER = '# Generated from src/api by `npm run gen`. Do not edit.\n'
+const crd = HEADER + stringify(shardClusterCrd(), { lineWidth: 0, aliasDuplicateObjects: false })
+
+const read = (path: string) => {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+/** Replaces what stands between the markers `<!-- name -->` and `<!-- /name -->`. */
+function between(path: string, name: string, content: string): string {
+  const text = read(path)
+  const [before, rest] = text.split(`<!-- ${name} -->\n`)
+  const after = rest?.split(`<!-- /${name} -->`)[1]
+  if (after === undefined) throw new Error(`${path} has no section <!-- ${name} --> ... <!-- /${name} -->`)
+  return `${before}<!-- ${name} -->\n${content}\n<!-- /${name} -->${after}`
+}
+
+const files: Record<string, string> = {
+  'crds/shardcluster.yaml': crd,
+  // A plain file that a template reads, so that Helm upgrades it (it never upgrades what lies in a chart's crds/).
+  'charts/shardcluster/files/shardcluster-crd.yaml': crd,
+  'README.md': between('README.md', 'fields', fieldTable('spec')),
+  'docs/api-reference.md': `# ShardCluster, field by field\n\nGenerated from \`src/api\` by \`npm run gen\`; \`kubectl explain shc.spec --recursive\` says the same.\n\n## spec\n\n${fieldTable('spec')}\n\n## status\n\n${fieldTable('status')}\n`,
+}
+
+let stale = 0
+for (const [path, content] of Object.entries(files)) {
+  if (read(path) === content) continue
+  stale++
+  if (process.argv.includes('--check')) {
+    console.error(`${path} is not what src/api says: run "npm run gen" and commit the result`)
+    continue
+  }
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, content)
+  console.log(`wrote ${path}`)
+}
+if (stale > 0 && process.argv.includes('--check')) process.exit(1)

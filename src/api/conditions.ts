@@ -1,0 +1,76 @@
+import { z } from 'zod'
+
+/**
+ * The conditions of a ShardCluster, all of them written on the first visit.
+ * - `Ready`: every shard is connected, on the worker that shall hold it.
+ * - `Progressing`: something is under way that ends by itself.
+ * - `Degraded`: something is wrong that does not stop the rest.
+ * - `Stalled`: only the user can help (kstatus reads it as failed).
+ * - `IdentifyBudgetAvailable`: the session start limit leaves room above `identify.reserve`.
+ */
+export const CONDITION_TYPES = ['Ready', 'Progressing', 'Degraded', 'Stalled', 'IdentifyBudgetAvailable'] as const
+export type ConditionType = (typeof CONDITION_TYPES)[number]
+
+/** Every reason that a condition or an event can carry, so that alerts and scripts can name them. */
+export const REASONS = {
+  /** Everything is as it should be. */
+  AllShardsReady: 'AllShardsReady',
+  AsExpected: 'AsExpected',
+  /** Nothing is known yet. */
+  Starting: 'Starting',
+  /** Progress that ends by itself. */
+  WaitingForWorkers: 'WaitingForWorkers',
+  ConnectingToWorkers: 'ConnectingToWorkers',
+  IdentifyingShards: 'IdentifyingShards',
+  ResumingShards: 'ResumingShards',
+  MovingShards: 'MovingShards',
+  WaitingForSessionInfo: 'WaitingForSessionInfo',
+  WaitingForIdentifyBudget: 'WaitingForIdentifyBudget',
+  /** What is wrong without stopping the rest. */
+  WorkerUnavailable: 'WorkerUnavailable',
+  ShardsFailing: 'ShardsFailing',
+  SinkUnavailable: 'SinkUnavailable',
+  SinkUnauthorized: 'SinkUnauthorized',
+  RestProxyUnavailable: 'RestProxyUnavailable',
+  RestProxyUnauthorized: 'RestProxyUnauthorized',
+  RestProxyRateLimited: 'RestProxyRateLimited',
+  ApplyFailed: 'ApplyFailed',
+  /** What only the user can mend. */
+  InvalidSpec: 'InvalidSpec',
+  SecretNotFound: 'SecretNotFound',
+  SecretKeyMissing: 'SecretKeyMissing',
+  TokenRejected: 'TokenRejected',
+  InvalidIntents: 'InvalidIntents',
+  DisallowedIntents: 'DisallowedIntents',
+  IllegalShardCount: 'IllegalShardCount',
+  ShardingRequired: 'ShardingRequired',
+  UnsupportedGatewayVersion: 'UnsupportedGatewayVersion',
+  TooManyShards: 'TooManyShards',
+  /** The daily budget. */
+  BudgetAvailable: 'BudgetAvailable',
+  BudgetLow: 'BudgetLow',
+  BudgetUnknown: 'BudgetUnknown',
+  /** Events only. */
+  ChildrenApplied: 'ChildrenApplied',
+  RangesChanged: 'RangesChanged',
+} as const
+export type Reason = (typeof REASONS)[keyof typeof REASONS]
+
+/** metav1.Condition. `lastTransitionTime` moves only when `status` does. */
+export const conditionSchema = z
+  .object({
+    type: z.string().min(1).max(316).describe('Type of the condition, in CamelCase.'),
+    status: z.enum(['True', 'False', 'Unknown']).describe('True, False or Unknown.'),
+    observedGeneration: z
+      .int()
+      .min(0)
+      .max(Number.MAX_SAFE_INTEGER)
+      .meta({ format: 'int64' })
+      .optional()
+      .describe('The generation this is about.'),
+    lastTransitionTime: z.string().meta({ format: 'date-time' }).describe('When status last changed.'),
+    reason: z.string().min(1).max(1024).describe('Why, as one word that programs can compare.'),
+    message: z.string().max(32_768).describe('Why, in a sentence, with the next step.'),
+  })
+  .describe('A condition.')
+export type Condition = z.infer<typeof conditionSchema>

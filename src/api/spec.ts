@@ -1,0 +1,199 @@
+import { z } from 'zod'
+import { INTENT_NAMES, MAX_INTENTS } from './intents.ts'
+import {
+  dnsLabel,
+  INT_OR_STRING,
+  PRESERVE_UNKNOWN,
+  podPart,
+  resourceRequirements,
+  secretKeyRef,
+  validations,
+} from './kubernetes.ts'
+
+/** An http or https URL. A CEL-free pattern, so that the API server and a manifest on disk get the same answer. */
+const httpUrl = z
+  .string()
+  .max(2048)
+  .regex(/^https?:\/\/[^\s/?#]+/, 'must be an http:// or https:// URL')
+
+export const MAX_WORKERS = 1_000
+export const MAX_SHARDS = 100_000
+
+const rest = z
+  .strictObject({
+    baseUrl: httpUrl.describe(
+      'Base URL of the REST proxy that all requests to Discord go through, without /v10 and without a slash at the end. Requests go to <baseUrl>/v10/...',
+    ),
+    authorizationSecretRef: secretKeyRef(
+      'rest-authorization',
+      'Key that the REST proxy wants in the authorization header. Omitted: "Bot <token>" is sent, as nirn-proxy and twilight http-proxy want it.',
+    ).optional(),
+    timeoutSeconds: z.int().min(1).max(120).default(10).describe('How long an answer of the REST proxy is waited for.'),
+  })
+  .describe('The REST proxy in front of Discord.')
+
+const gateway = z
+  .strictObject({
+    intents: z
+      .array(
+        z
+          .union([z.enum(INTENT_NAMES), z.int().min(0).max(MAX_INTENTS)])
+          .meta({ ...INT_OR_STRING })
+          .describe('The name of an intent, or a bit field.'),
+      )
+      .min(1)
+      .max(32)
+      .meta(
+        validations({
+          rule: `self.all(i, type(i) == int ? i >= 0 && i <= ${MAX_INTENTS} : i in [${INTENT_NAMES.map((n) => `'${n}'`).join(', ')}])`,
+          message: `each intent must be a bit field or one of ${INTENT_NAMES.join(', ')}`,
+        }),
+      )
+      .describe(
+        'Gateway intents: names, bit fields, or both; they are combined. A change applies to each shard with its next IDENTIFY.',
+      ),
+    version: z.int().min(9).max(10).default(10).describe('Version of the gateway protocol.'),
+    compression: z
+      .enum(['None', 'ZlibStream'])
+      .default('None')
+      .describe('Transport compression. None costs the least CPU; ZlibStream saves about nine tenths of the traffic.'),
+    presence: z
+      .record(z.string(), z.unknown())
+      .meta({ ...PRESERVE_UNKNOWN })
+      .optional()
+      .describe("Presence sent with IDENTIFY, in the gateway's own form: {status, activities, since, afk}."),
+    shardMultiple: z
+      .int()
+      .min(1)
+      .max(MAX_SHARDS)
+      .optional()
+      .describe(
+        'Discord assigns bots above 150,000 guilds a number (usually 16) that totalShards must be a multiple of; otherwise every IDENTIFY is answered by close 4010. Checked before the first IDENTIFY.',
+      ),
+  })
+  .describe('How shards connect to the gateway.')
+
+const identify = z
+  .strictObject({
+    reserve: z
+      .int()
+      .min(0)
+      .max(100_000)
+      .default(100)
+      .describe(
+        'IDENTIFYs of the daily budget that are never spent: at zero Discord resets the token and closes every session.',
+      ),
+    order: z
+      .enum(['Spread', 'Strict'])
+      .default('Spread')
+      .describe(
+        'Spread: each wave is spread over all workers. Strict: shards start in the order of their ids, wave by wave.',
+      ),
+    windowMilliseconds: z
+      .int()
+      .min(50)
+      .max(60_000)
+      .default(5_000)
+      .describe(
+        "Time in which a bucket takes one IDENTIFY. Discord's is 5000; another value is only for a simulated Discord.",
+      ),
+  })
+  .describe('How IDENTIFYs are spent.')
+
+const sink = z
+  .strictObject({
+    name: dnsLabel.describe('Name of this sink in conditions and metrics.'),
+    http: z
+      .strictObject({
+        url: httpUrl.describe('Where events are POSTed, in batches of newline-delimited JSON.'),
+        authorizationSecretRef: secretKeyRef(
+          'events-authorization',
+          'Key sent in the authorization header of each batch.',
+        ).optional(),
+      })
+      .describe('Events as HTTP POST; a batch is delivered when the answer is 2xx.'),
+  })
+  .describe('Where events go.')
+
+const worker = z
+  .strictObject({
+    image: z.string().min(1).max(512).optional().describe("Image of the workers. Omitted: the operator's own."),
+    imagePullPolicy: z.enum(['Always', 'IfNotPresent', 'Never']).optional().describe('As in a pod.'),
+    imagePullSecrets: z
+      .array(z.strictObject({ name: z.string().min(1).max(253).describe('Name of a Secret.') }))
+      .max(16)
+      .optional()
+      .describe('As in a pod.'),
+    threads: z.int().min(1).max(64).default(1).describe('Threads that a worker spreads its shards over.'),
+    logLevel: z
+      .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'])
+      .default('info')
+      .describe('What a worker logs.'),
+    resources: resourceRequirements.optional(),
+    nodeSelector: z.record(z.string(), z.string()).optional().describe('As in a pod.'),
+    tolerations: z.array(podPart('A toleration, as in a pod.')).max(64).optional().describe('As in a pod.'),
+    affinity: podPart('As in a pod.').optional(),
+    topologySpreadConstraints: z.array(podPart('As in a pod.')).max(16).optional().describe('As in a pod.'),
+    priorityClassName: z.string().max(253).optional().describe('As in a pod.'),
+    podLabels: z.record(z.string(), z.string()).optional().describe('Labels added to the pods.'),
+    podAnnotations: z.record(z.string(), z.string()).optional().describe('Annotations added to the pods.'),
+    env: z
+      .array(podPart('An environment variable, as in a pod.'))
+      .max(128)
+      .optional()
+      .describe('Environment variables added to the workers.'),
+    terminationGracePeriodSeconds: z
+      .int()
+      .min(5)
+      .max(3_600)
+      .default(60)
+      .describe('Time a worker has to close its shards and hand its last events to the sinks.'),
+  })
+  .describe('The worker pods.')
+
+/** `spec` of a ShardCluster: the only source of its types, defaults, limits and of the CRD. */
+export const specSchema = z
+  .strictObject({
+    totalShards: z
+      .int()
+      .min(1)
+      .max(MAX_SHARDS)
+      .optional()
+      .describe("Number of shards of the bot. Omitted: Discord's recommendation, asked once and kept."),
+    totalWorkers: z
+      .int()
+      .min(1)
+      .max(MAX_WORKERS)
+      .default(1)
+      .describe('Number of workers (pods). kubectl scale changes it.'),
+    shardsPerWorker: z.int().min(1).max(5_000).default(500).describe('The most shards that one worker holds.'),
+    tokenSecretRef: secretKeyRef('token', 'The bot token.'),
+    rest,
+    gateway,
+    identify: identify.prefault({}),
+    events: z
+      .array(sink)
+      .min(1)
+      .max(8)
+      .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] })
+      .describe('Where events go. Each event goes to every sink.'),
+    worker: worker.prefault({}),
+  })
+  .meta(
+    validations(
+      {
+        rule: '!has(self.totalShards) || self.totalShards <= self.totalWorkers * self.shardsPerWorker',
+        message:
+          'totalShards do not fit on the workers: raise totalWorkers or shardsPerWorker until totalWorkers * shardsPerWorker is at least totalShards',
+      },
+      {
+        rule: '!has(self.totalShards) || !has(self.gateway.shardMultiple) || self.totalShards % self.gateway.shardMultiple == 0',
+        message:
+          'totalShards must be a multiple of gateway.shardMultiple, or Discord answers every IDENTIFY with close 4010',
+      },
+    ),
+  )
+  .describe('What the ShardCluster shall be.')
+
+export type ShardClusterSpec = z.infer<typeof specSchema>
+export type SinkSpec = ShardClusterSpec['events'][number]

@@ -1,0 +1,89 @@
+import { z } from 'zod'
+import { MAX_SLOT_MS } from './limits.ts'
+import { sessionSchema } from './session.ts'
+
+const shardId = z.int().min(0).max(1_000_000)
+
+/**
+ * Orders the managers of one ShardCluster: a worker refuses a command whose epoch is older than the newest it saw.
+ * See epochOf in src/domain/epoch.ts.
+ */
+const epoch = z.int().min(0)
+
+/** How a shard connects. Applies to connections opened from now on; those that are open are left alone. */
+export const gatewayOptionsSchema = z.object({
+  /** From /gateway/bot. Identify goes here; resume goes to the session's own URL. */
+  url: z.url({ protocol: /^wss?$/, message: 'must be a ws:// or wss:// URL' }),
+  version: z.int().min(1),
+  /** The bit field of https://discord.com/developers/docs/events/gateway#gateway-intents */
+  intents: z.int().min(0),
+  compression: z.enum(['None', 'ZlibStream']),
+  presence: z.record(z.string(), z.unknown()).optional(),
+})
+export type GatewayOptions = z.infer<typeof gatewayOptionsSchema>
+
+/** Shards `first` to `last`, both included. `last` = `first - 1` is an empty range. */
+export const rangeSchema = z
+  .object({ first: shardId, last: z.int().min(-1).max(1_000_000) })
+  .refine((range) => range.last >= range.first - 1, { message: 'last must not be below first - 1' })
+
+/**
+ * The seed guide's command: open the shard's connection and IDENTIFY.
+ * `slotInMs`: the socket is opened and HELLO read before the slot, IDENTIFY leaves exactly on it.
+ * The request held open is the permit: when the manager goes away before IDENTIFY was sent, none is sent.
+ */
+const identifyShard = z.object({
+  type: z.literal('IDENTIFY_SHARD'),
+  shardId,
+  epoch: epoch.optional(),
+  slotInMs: z.number().min(0).max(MAX_SLOT_MS).default(0),
+})
+
+/**
+ * The whole range this worker shall hold from now on; idempotent. Shards in it that have a session resume at once,
+ * the others wait for IDENTIFY_SHARD. Shards in `withhold` still live elsewhere and are not touched yet.
+ * Shards outside the range that the worker holds go on until RELEASE_SHARDS names them: nothing else closes a shard.
+ */
+const assignShards = z.object({
+  type: z.literal('ASSIGN_SHARDS'),
+  epoch,
+  totalShards: z.int().min(1).max(1_000_000),
+  first: shardId,
+  last: z.int().min(-1).max(1_000_000),
+  withhold: z.array(rangeSchema).max(10_000).default([]),
+  gateway: gatewayOptionsSchema,
+  sessions: z.array(sessionSchema).max(1_000_000).default([]),
+})
+
+/** Close these shards with a 4000-range code, wait until the sinks confirmed what was read, answer with the sessions. */
+const releaseShards = z.object({
+  type: z.literal('RELEASE_SHARDS'),
+  epoch,
+  shardIds: z.array(shardId).max(1_000_000),
+})
+
+/** Everything the manager says to a worker: the body of `POST /`. */
+export const commandSchema = z.discriminatedUnion('type', [identifyShard, assignShards, releaseShards])
+export type Command = z.infer<typeof commandSchema>
+export type CommandType = Command['type']
+export const COMMAND_TYPES: readonly CommandType[] = ['IDENTIFY_SHARD', 'ASSIGN_SHARDS', 'RELEASE_SHARDS']
+
+export type IdentifyShard = z.infer<typeof identifyShard>
+export type AssignShards = z.infer<typeof assignShards>
+export type ReleaseShards = z.infer<typeof releaseShards>
+
+/** Truthful: the shard is READY. The bucket is free again one window after IDENTIFY was *sent*. */
+export const identifiedSchema = z.object({
+  identified: z.literal(true),
+  shardId,
+  workerId: z.int().min(0),
+  /** Milliseconds between the sending of IDENTIFY and this answer. */
+  identifiedMsAgo: z.number().min(0),
+})
+export type Identified = z.infer<typeof identifiedSchema>
+
+export const assignedSchema = z.object({ assigned: z.literal(true), epoch, first: z.int(), last: z.int() })
+export type Assigned = z.infer<typeof assignedSchema>
+
+export const releasedSchema = z.object({ released: z.array(shardId), sessions: z.array(sessionSchema) })
+export type Released = z.infer<typeof releasedSchema>

@@ -1,0 +1,93 @@
+import { z } from 'zod'
+import { gatewayOptionsSchema, rangeSchema } from './commands.ts'
+import { sessionSchema } from './session.ts'
+
+/**
+ * What one shard is, in discordeno's words where it has one.
+ * - `Unidentified`: has no session and waits for IDENTIFY_SHARD; it never identifies by itself.
+ * - `Connecting`: has a permit; the socket opens or waits for its slot.
+ * - `Identifying`: IDENTIFY was sent, READY has not come.
+ * - `Resuming`: has a session and is on its way back to it (back-off included).
+ * - `Connected`: READY or RESUMED; events flow.
+ * - `Offline`: a fatal close code; it stays so until it is assigned anew.
+ */
+export const SHARD_STATES = ['Unidentified', 'Connecting', 'Identifying', 'Resuming', 'Connected', 'Offline'] as const
+export type ShardStateName = (typeof SHARD_STATES)[number]
+
+export const shardRecordSchema = z.object({
+  shardId: z.int().min(0),
+  state: z.enum(SHARD_STATES),
+  /** Present once this worker has sent an IDENTIFY for it: milliseconds ago, when the record was written. */
+  identifiedMsAgo: z.number().min(0).optional(),
+  /** IDENTIFYs and RESUMEs sent by this worker process for this shard. */
+  identifies: z.int().min(0).default(0),
+  resumes: z.int().min(0).default(0),
+  /** Whether it was once READY in this process: a shard that was comes before one that never was. */
+  recovering: z.boolean().default(false),
+  /** Why the last connection ended. */
+  closeCode: z.int().optional(),
+  reason: z.string().optional(),
+  /** Heartbeat round trip in milliseconds. */
+  rttMs: z.number().min(0).optional(),
+  session: sessionSchema.optional(),
+})
+export type ShardRecord = z.infer<typeof shardRecordSchema>
+
+/** Whether a sink takes events, as the worker sees it. */
+export const sinkRecordSchema = z.object({
+  name: z.string(),
+  state: z.enum(['Flowing', 'Failing', 'Unauthorized']),
+  message: z.string().optional(),
+  /** Events read and not yet acknowledged. */
+  pending: z.int().min(0).default(0),
+})
+export type SinkRecord = z.infer<typeof sinkRecordSchema>
+
+const workerHead = {
+  workerId: z.int().min(0),
+  /** Random, made when the process starts: tells a restarted worker from a reconnected one. */
+  bootId: z.string().min(1).max(64),
+}
+
+/** The first line of a state stream: everything the worker knows. */
+const snapshot = z.object({
+  type: z.literal('SNAPSHOT'),
+  ...workerHead,
+  /** The newest epoch it obeys; 0 before the first assignment. */
+  epoch: z.int().min(0),
+  /** Absent before the first assignment. */
+  assignment: z
+    .object({
+      totalShards: z.int().min(1),
+      first: z.int().min(0),
+      last: z.int().min(-1),
+      withhold: z.array(rangeSchema),
+      gateway: gatewayOptionsSchema,
+    })
+    .optional(),
+  draining: z.boolean(),
+  sinks: z.array(sinkRecordSchema),
+  shards: z.array(shardRecordSchema),
+})
+
+/** What changed since the line before. Empty ones keep the connection alive. */
+const delta = z.object({
+  type: z.literal('DELTA'),
+  shards: z.array(shardRecordSchema).default([]),
+  /** Shards that this worker no longer holds. */
+  gone: z.array(z.int().min(0)).default([]),
+  sinks: z.array(sinkRecordSchema).optional(),
+  epoch: z.int().min(0).optional(),
+  draining: z.boolean().optional(),
+})
+
+/** The last line of a draining worker: its shards are closed, the sinks have confirmed, these are the final sessions. */
+const drained = z.object({ type: z.literal('DRAINED'), sessions: z.array(sessionSchema) })
+
+/** One line of `GET /shards?watch=true` (newline-delimited JSON). Without `watch` only the snapshot is sent. */
+export const stateRecordSchema = z.discriminatedUnion('type', [snapshot, delta, drained])
+export type StateRecord = z.infer<typeof stateRecordSchema>
+export type Snapshot = z.infer<typeof snapshot>
+export type Delta = z.infer<typeof delta>
+export type Drained = z.infer<typeof drained>
+export type Assignment = NonNullable<Snapshot['assignment']>

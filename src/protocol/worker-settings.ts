@@ -1,0 +1,100 @@
+import { z } from 'zod'
+
+/** Where a worker's events go, with the credentials as files: secrets are never in the environment or arguments. */
+export const sinkSettingsSchema = z.object({
+  name: z.string().min(1),
+  http: z.object({ url: z.url(), authorizationFile: z.string().optional() }),
+})
+export type SinkSettings = z.infer<typeof sinkSettingsSchema>
+
+/**
+ * All that a worker process is told when it starts. Everything else (range, gateway options) comes by ASSIGN_SHARDS,
+ * so that it can change without a restart.
+ */
+export interface WorkerSettings {
+  /** The pod's ordinal. */
+  readonly workerId: number
+  readonly host: string
+  /** 0 takes a free port; the worker says which in one line of JSON on standard output: `{"listening": 40123}`. */
+  readonly port: number
+  /** Shards are spread over this many worker threads. */
+  readonly threads: number
+  /** Holds the bot token. Read again for each IDENTIFY, so that a rotated token needs no restart. */
+  readonly tokenFile: string
+  /** Holds the key that the manager must present. */
+  readonly authorizationFile: string
+  readonly sinks: readonly SinkSettings[]
+  readonly logLevel: string
+  /** Survives a restart of the container; sessions are kept in it. */
+  readonly stateDirectory?: string
+}
+
+const json = <T extends z.ZodType>(schema: T) =>
+  z.string().transform((text, context): z.infer<T> => {
+    try {
+      return schema.parse(JSON.parse(text))
+    } catch (cause) {
+      const why = cause instanceof z.ZodError ? z.prettifyError(cause) : 'it is not JSON'
+      context.addIssue({ code: 'custom', message: why })
+      return z.NEVER
+    }
+  })
+
+const environmentSchema = z.object({
+  SHARDCLUSTER_WORKER_ID: z.string().optional(),
+  /** The downward API's `metadata.name`: the ordinal is its last number. */
+  POD_NAME: z.string().optional(),
+  SHARDCLUSTER_HOST: z.string().default('0.0.0.0'),
+  SHARDCLUSTER_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+  SHARDCLUSTER_THREADS: z.coerce.number().int().min(1).max(64).default(1),
+  SHARDCLUSTER_TOKEN_FILE: z.string().min(1),
+  SHARDCLUSTER_AUTHORIZATION_FILE: z.string().min(1),
+  SHARDCLUSTER_EVENTS: json(z.array(sinkSettingsSchema).min(1)),
+  SHARDCLUSTER_LOG_LEVEL: z.string().default('info'),
+  SHARDCLUSTER_STATE_DIRECTORY: z.string().optional(),
+})
+
+/** Writes settings as a worker reads them. The ordinal is left out where the pod's name tells it. */
+export function workerEnvironment(
+  settings: Omit<WorkerSettings, 'workerId'> & { workerId?: number },
+): Record<string, string> {
+  return {
+    ...(settings.workerId !== undefined && { SHARDCLUSTER_WORKER_ID: String(settings.workerId) }),
+    SHARDCLUSTER_HOST: settings.host,
+    SHARDCLUSTER_PORT: String(settings.port),
+    SHARDCLUSTER_THREADS: String(settings.threads),
+    SHARDCLUSTER_TOKEN_FILE: settings.tokenFile,
+    SHARDCLUSTER_AUTHORIZATION_FILE: settings.authorizationFile,
+    SHARDCLUSTER_EVENTS: JSON.stringify(settings.sinks),
+    SHARDCLUSTER_LOG_LEVEL: settings.logLevel,
+    ...(settings.stateDirectory !== undefined && { SHARDCLUSTER_STATE_DIRECTORY: settings.stateDirectory }),
+  }
+}
+
+/** @throws Error that names the variable which is missing or wrong. */
+export function parseWorkerEnvironment(environment: Record<string, string | undefined>): WorkerSettings {
+  const parsed = environmentSchema.safeParse(environment)
+  if (!parsed.success) throw new Error(`the sharder's environment is incomplete:\n${z.prettifyError(parsed.error)}`)
+  const e = parsed.data
+  return {
+    workerId: ordinalOf(e.SHARDCLUSTER_WORKER_ID ?? e.POD_NAME),
+    host: e.SHARDCLUSTER_HOST,
+    port: e.SHARDCLUSTER_PORT,
+    threads: e.SHARDCLUSTER_THREADS,
+    tokenFile: e.SHARDCLUSTER_TOKEN_FILE,
+    authorizationFile: e.SHARDCLUSTER_AUTHORIZATION_FILE,
+    sinks: e.SHARDCLUSTER_EVENTS,
+    logLevel: e.SHARDCLUSTER_LOG_LEVEL,
+    ...(e.SHARDCLUSTER_STATE_DIRECTORY !== undefined && { stateDirectory: e.SHARDCLUSTER_STATE_DIRECTORY }),
+  }
+}
+
+/** StatefulSet pods are named `<set>-<ordinal>`. */
+function ordinalOf(name: string | undefined): number {
+  const digits = name?.match(/(\d+)$/)?.[1]
+  if (digits === undefined)
+    throw new Error(
+      'the worker does not know its ordinal: set SHARDCLUSTER_WORKER_ID, or POD_NAME to a name that ends in it',
+    )
+  return Number(digits)
+}
