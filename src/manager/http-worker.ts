@@ -1,0 +1,104 @@
+import { createInterface } from 'node:readline'
+import { Agent, type Dispatcher, request } from 'undici'
+import type { z } from 'zod'
+import { assignedSchema, type Command, identifiedSchema, releasedSchema } from '../protocol/commands.ts'
+import { failureSchema } from '../protocol/failures.ts'
+import { stateRecordSchema } from '../protocol/state.ts'
+import type { Answer, WorkerPort } from './ports.ts'
+
+/** Answers are small, but a release carries sessions. Bytes. */
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024
+
+/**
+ * One agent for all workers of a process: connections are kept, and none of undici's own time-outs applies, because
+ * an identify may wait for its slot and a state stream is silent by nature; callers bring deadlines.
+ */
+export function workerAgent(): Agent {
+  return new Agent({ connections: 256, headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 5_000 } })
+}
+
+export interface HttpWorkerOptions {
+  /** `http://host:port` of the worker. */
+  readonly url: string
+  /** The key that the worker wants. */
+  readonly authorization: string
+  readonly dispatcher: Dispatcher
+}
+
+/** A worker over HTTP: the seed guide's wire. */
+export function httpWorker({ url, authorization, dispatcher }: HttpWorkerOptions): WorkerPort {
+  const call = async <T>(command: Command, answerSchema: z.ZodType<T>, signal: AbortSignal): Promise<Answer<T>> => {
+    try {
+      const { statusCode, body } = await request(url, {
+        method: 'POST',
+        headers: { authorization, 'content-type': 'application/json' },
+        body: JSON.stringify(command),
+        dispatcher,
+        signal,
+      })
+      return read(statusCode, await limitedText(body), answerSchema)
+    } catch (error) {
+      return unknown(signal.aborted ? whyAborted(signal) : whyFailed(error))
+    }
+  }
+  return {
+    identify: (command, signal) => call({ type: 'IDENTIFY_SHARD', ...command }, identifiedSchema, signal),
+    assign: (command, signal) => call({ type: 'ASSIGN_SHARDS', ...command }, assignedSchema, signal),
+    release: (command, signal) => call({ type: 'RELEASE_SHARDS', ...command }, releasedSchema, signal),
+    async watch(onRecord, signal) {
+      const { statusCode, body } = await request(`${url}/shards?watch=true`, {
+        headers: { authorization },
+        dispatcher,
+        signal,
+      })
+      if (statusCode !== 200)
+        throw new Error(`the worker answered ${statusCode} to GET /shards: ${(await limitedText(body)).slice(0, 200)}`)
+      for await (const line of createInterface({ input: body, crlfDelay: Number.POSITIVE_INFINITY })) {
+        if (line !== '') onRecord(stateRecordSchema.parse(JSON.parse(line)))
+      }
+    },
+  }
+}
+
+function read<T>(status: number, text: string, answerSchema: z.ZodType<T>): Answer<T> {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch {
+    return unknown(`answered ${status} with something that is not JSON`)
+  }
+  if (status === 200) {
+    const answer = answerSchema.safeParse(json)
+    return answer.success
+      ? { ok: true, value: answer.data }
+      : unknown('answered 200 with something else than was asked for')
+  }
+  const failure = failureSchema.safeParse(json)
+  return failure.success ? { ok: false, failure: failure.data } : unknown(`answered ${status} without saying why`)
+}
+
+const unknown = (why: string): Answer<never> => ({
+  ok: false,
+  failure: { code: 'UNKNOWN', message: `the worker ${why}` },
+})
+
+const whyAborted = (signal: AbortSignal): string =>
+  signal.reason instanceof Error && signal.reason.name !== 'AbortError'
+    ? `gave ${signal.reason.message}`
+    : 'was given up'
+
+const whyFailed = (error: unknown): string => {
+  const { code, message } = error as { code?: string; message?: string }
+  return `could not be reached (${code ?? message ?? error})`
+}
+
+async function limitedText(body: Dispatcher.ResponseData['body']): Promise<string> {
+  const parts: Buffer[] = []
+  let size = 0
+  for await (const part of body as AsyncIterable<Buffer>) {
+    size += part.length
+    if (size > MAX_ANSWER_BYTES) throw new Error('its answer is too large')
+    parts.push(part)
+  }
+  return Buffer.concat(parts).toString('utf8')
+}

@@ -1,0 +1,299 @@
+import { bucketOf } from '../domain/identify-order.ts'
+import {
+  type Bucket,
+  type Candidate,
+  freeAt,
+  type Grant,
+  planIdentifies,
+  type Schedule,
+} from '../domain/identify-schedule.ts'
+import { left, observeBudget, type StartBudget, spend } from '../domain/start-budget.ts'
+import { backoffDelay } from '../support/backoff.ts'
+import { type Cancel, type Clock, timeText } from '../support/clock.ts'
+import type { Logger } from '../support/logger.ts'
+import type { SessionInfo, SessionInfoProblem, SessionInfoSource } from './session-info.ts'
+
+/** What became of a grant. */
+export interface IdentifyOutcome {
+  /** When IDENTIFY was sent, on the injected clock; undefined: certainly not; 'unknown': perhaps, up to now. */
+  readonly sentAt: number | undefined | 'unknown'
+  /** Op 9: Discord found it too early. */
+  readonly tooEarly: boolean
+}
+
+/** One ShardCluster, as the lane sees it. */
+export interface IdentifySource {
+  /** Unique among the ShardClusters of this process: `namespace/name`. */
+  readonly cluster: string
+  readonly windowMilliseconds: number
+  candidates(): Iterable<Candidate>
+  /** Lets the shard identify exactly at `grant.slotAt`. Never rejects. */
+  start(grant: Grant): Promise<IdentifyOutcome>
+  /** The session info, or why there is none, changed. */
+  onSessionInfo(): void
+}
+
+export interface LaneOptions {
+  readonly clock: Clock
+  readonly random: () => number
+  readonly logger: Logger
+  readonly sessionInfo: SessionInfoSource
+  /** When this process began to lead, on the injected clock. */
+  readonly leadingSince: number
+}
+
+/** Session info is asked for again at this pace, in milliseconds: max_concurrency and the recommendation may change. */
+const REFRESH_MS = 5 * 60_000
+
+/** Slots are given to workers at most this long before: time to open a socket, not to outdate a decision. Milliseconds. */
+const LOOKAHEAD_MS = 10_000
+
+/** The margin, as parts of the window: network jitter; it doubles with each op 9 and never shrinks. */
+const MARGIN = 0.01
+const MAX_MARGIN = 0.1
+
+/**
+ * The IDENTIFYs of one bot: its buckets and its daily budget, shared by every ShardCluster of that bot.
+ * Decides by planIdentifies; all it adds is time, session info, and what became of the grants.
+ */
+export class IdentifyLane {
+  info: SessionInfo | undefined
+  problem: SessionInfoProblem | undefined
+  shortOfBudget = false
+  readonly #options: LaneOptions
+  readonly #sources = new Map<string, IdentifySource>()
+  readonly #buckets = new Map<number, Bucket>()
+  #budget: StartBudget | undefined
+  /** Made once an answer: the same moment must not look different each time it is shown. */
+  #resetTime = ''
+  #granted = 0
+  #spentEver = 0
+  #marginFactor = MARGIN
+  #notBefore: number
+  #planning: Cancel | undefined
+  #planAt = Number.POSITIVE_INFINITY
+  #refreshing: Cancel | undefined
+  #asking = false
+  #askedAt = Number.NEGATIVE_INFINITY
+  #failures = 0
+  #stopped = false
+
+  constructor(options: LaneOptions) {
+    this.#options = options
+    this.#notBefore = Number.NEGATIVE_INFINITY
+  }
+
+  /** IDENTIFYs left today, and when they are counted anew (RFC 3339); undefined before the first answer. */
+  get budget(): { left: number; total: number; resetTime: string } | undefined {
+    return this.#budget && { left: left(this.#budget), total: this.#budget.total, resetTime: this.#resetTime }
+  }
+
+  /** Milliseconds between two IDENTIFYs of a bucket. */
+  get spacing(): number {
+    const { window, margin } = this.#schedule()
+    return window + margin
+  }
+
+  /** @returns what takes the ShardCluster out again. */
+  register(source: IdentifySource): () => void {
+    const alone = this.#sources.size === 0
+    this.#sources.set(source.cluster, source)
+    // A new leader does not know when its predecessor's last IDENTIFY left, nor one that is still under way.
+    this.#notBefore = Math.max(this.#notBefore, this.#options.leadingSince + source.windowMilliseconds * (1 + MARGIN))
+    // Nobody asked while nobody was here.
+    if (alone || this.info === undefined) this.refresh()
+    this.wake()
+    return () => {
+      if (this.#sources.get(source.cluster) === source) this.#sources.delete(source.cluster)
+      if (this.#sources.size === 0) this.#refreshing?.()
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#planning?.()
+    this.#refreshing?.()
+  }
+
+  /** Something changed: plans again, once, soon. */
+  wake(): void {
+    this.#planBy(this.#options.clock.now())
+  }
+
+  /** A worker reported, before its answer, that IDENTIFY left at `sentAt`: the bucket's clock starts there. */
+  sent(cluster: string, shardId: number, sentAt: number): void {
+    if (!this.info) return
+    const bucket = bucketOf(shardId, this.info.limit.maxConcurrency)
+    const pending = this.#buckets.get(bucket)?.pending
+    if (pending?.candidate.shardId !== shardId || pending.candidate.cluster !== cluster) return
+    // A report that came late is about the attempt before, and this one is still to leave.
+    if (sentAt < pending.slotAt - this.spacing / 2) return
+    this.#touch(bucket, sentAt, pending)
+    this.wake()
+  }
+
+  /** Asks for session info now, unless that is under way. */
+  refresh(): void {
+    if (this.#asking || this.#stopped) return
+    this.#asking = true
+    this.#refreshing?.()
+    void this.#ask()
+  }
+
+  async #ask(): Promise<void> {
+    const { sessionInfo, clock, random, logger } = this.#options
+    const spentBefore = this.#spentEver
+    this.#askedAt = clock.now()
+    const answer = await sessionInfo.ask()
+    this.#asking = false
+    if (this.#stopped) return
+    if (answer.ok) {
+      this.#failures = 0
+      this.problem = undefined
+      this.#learn(answer.info, spentBefore)
+    } else {
+      this.#failures++
+      if (this.problem?.message !== answer.problem.message) logger.warn(answer.problem, 'no session info')
+      this.problem = answer.problem
+    }
+    const pause = answer.ok
+      ? this.#untilRefresh()
+      : backoffDelay(this.#failures, { baseMs: 2_000, capMs: REFRESH_MS, random })
+    const atLeast = answer.ok ? 0 : (answer.problem.retryAfterMs ?? 0)
+    if (this.#sources.size > 0) this.#refreshing = clock.after(Math.max(pause, atLeast), () => this.refresh())
+    for (const source of this.#sources.values()) source.onSessionInfo()
+    this.wake()
+  }
+
+  /** The next question: in a few minutes, or when Discord counts anew, if that is sooner. */
+  #untilRefresh(): number {
+    // Discord says 0 as long as nothing of the day was spent: taken at its word, it would be asked every second.
+    const resetIn = this.info?.limit.resetAfter ?? 0
+    return resetIn > 0 ? Math.min(REFRESH_MS, resetIn + 1_000) : REFRESH_MS
+  }
+
+  #learn(info: SessionInfo, spentBefore: number): void {
+    const now = this.#options.clock.now()
+    const { maxConcurrency } = info.limit
+    if (this.info && this.info.limit.maxConcurrency !== maxConcurrency) {
+      this.#rebucket(maxConcurrency)
+      this.#options.logger.info({ maxConcurrency }, 'max_concurrency changed')
+    }
+    this.info = info
+    this.#budget = observeBudget(info.limit, now, this.#spentEver - spentBefore)
+    this.#resetTime = timeText(this.#options.clock, this.#budget.resetAt)
+  }
+
+  /** The same shard now falls into another bucket, of which nothing is known: everything under way passes first. */
+  #rebucket(maxConcurrency: number): void {
+    const pending = [...this.#buckets.values()].map((bucket) => bucket.pending).filter((grant) => grant !== undefined)
+    this.#buckets.clear()
+    for (const grant of pending) {
+      const bucket = bucketOf(grant.candidate.shardId, maxConcurrency)
+      this.#buckets.set(bucket, { lastSentAt: Number.NEGATIVE_INFINITY, pending: grant })
+    }
+    this.#notBefore = this.#options.clock.now() + 2 * this.spacing
+  }
+
+  #schedule(): Schedule {
+    let window = 0
+    for (const source of this.#sources.values()) window = Math.max(window, source.windowMilliseconds)
+    return {
+      maxConcurrency: this.info?.limit.maxConcurrency ?? 1,
+      window,
+      margin: window * this.#marginFactor,
+      notBefore: this.#notBefore,
+      lookahead: LOOKAHEAD_MS,
+      buckets: this.#buckets,
+    }
+  }
+
+  #planBy(at: number): void {
+    if (this.#stopped || at >= this.#planAt) return
+    this.#planning?.()
+    this.#planAt = at
+    this.#planning = this.#options.clock.after(at - this.#options.clock.now(), () => {
+      this.#planAt = Number.POSITIVE_INFINITY
+      this.#plan()
+    })
+  }
+
+  #plan(): void {
+    if (!this.info) return
+    const plan = planIdentifies(
+      this.#schedule(),
+      this.#allCandidates(),
+      this.#budget,
+      this.#granted,
+      this.#options.clock.now(),
+    )
+    if (this.shortOfBudget !== plan.shortOfBudget) {
+      this.shortOfBudget = plan.shortOfBudget
+      for (const source of this.#sources.values()) source.onSessionInfo()
+    }
+    for (const grant of plan.grants) void this.#grant(grant)
+    if (plan.wakeAt !== undefined) this.#planBy(plan.wakeAt)
+  }
+
+  *#allCandidates(): Generator<Candidate> {
+    for (const source of this.#sources.values()) yield* source.candidates()
+  }
+
+  async #grant(grant: Grant): Promise<void> {
+    const source = this.#sources.get(grant.candidate.cluster)
+    if (!source) return
+    const lastSentAt = this.#buckets.get(grant.bucket)?.lastSentAt ?? Number.NEGATIVE_INFINITY
+    this.#buckets.set(grant.bucket, { lastSentAt, pending: grant })
+    this.#granted++
+    const { sentAt, tooEarly } = await source.start(grant)
+    this.#granted--
+    if (sentAt !== undefined) this.#count()
+    if (tooEarly) this.#foundTooEarly(grant)
+    // max_concurrency may have changed meanwhile. Not known means: perhaps just now.
+    const bucket = bucketOf(grant.candidate.shardId, this.#schedule().maxConcurrency)
+    this.#touch(bucket, sentAt === 'unknown' ? this.#options.clock.now() : sentAt, grant)
+    this.wake()
+  }
+
+  /** The bucket's last IDENTIFY left at `sentAt` or later; `settled` is no longer under way. */
+  #touch(bucket: number, sentAt: number | undefined, settled: Grant): void {
+    const known = this.#buckets.get(bucket)
+    this.#buckets.set(bucket, {
+      lastSentAt: Math.max(known?.lastSentAt ?? Number.NEGATIVE_INFINITY, sentAt ?? Number.NEGATIVE_INFINITY),
+      pending: known?.pending === settled ? undefined : known?.pending,
+    })
+  }
+
+  #count(): void {
+    this.#spentEver++
+    if (this.#budget) this.#budget = spend(this.#budget)
+  }
+
+  /** Either the network delays more than was thought, or max_concurrency is no longer what it was. */
+  #foundTooEarly({ candidate: { cluster, shardId }, slotAt }: Grant): void {
+    if (slotAt > this.#askedAt) this.refresh()
+    this.#marginFactor = Math.min(MAX_MARGIN, this.#marginFactor * 2)
+    this.#options.logger.warn(
+      { cluster, shardId, marginMs: this.#schedule().margin },
+      'Discord answered IDENTIFY with op 9: the margin grows',
+    )
+  }
+
+  /** When the last of the waiting shards will have identified, if nothing fails; on the injected clock. */
+  estimatedEnd(): number | undefined {
+    if (!this.info) return undefined
+    const perBucket = new Map<number, number>()
+    for (const { shardId } of this.#allCandidates()) {
+      const bucket = bucketOf(shardId, this.info.limit.maxConcurrency)
+      perBucket.set(bucket, (perBucket.get(bucket) ?? 0) + 1)
+    }
+    const schedule = this.#schedule()
+    const now = this.#options.clock.now()
+    let end: number | undefined
+    for (const [bucket, waiting] of perBucket) {
+      const last = Math.max(now, freeAt(schedule, bucket)) + (waiting - 1) * this.spacing
+      end = Math.max(end ?? now, last)
+    }
+    return end
+  }
+}

@@ -1,0 +1,70 @@
+import type { Range } from '../domain/ranges.ts'
+import type {
+  Assigned,
+  AssignShards,
+  GatewayOptions,
+  Identified,
+  IdentifyShard,
+  Released,
+  ReleaseShards,
+} from '../protocol/commands.ts'
+import type { Failure } from '../protocol/failures.ts'
+import type { StateRecord } from '../protocol/state.ts'
+
+/** The worker could not be reached, hung up, hung, or answered nonsense: nobody knows what it did. */
+export interface Unknown {
+  readonly code: 'UNKNOWN'
+  readonly message: string
+}
+
+/** What became of a command. Every outcome is a value: a worker that fails is expected. */
+export type Answer<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly failure: Failure | Unknown }
+
+/** One worker process, as the manager talks to it. Methods never throw but for `watch`. */
+export interface WorkerPort {
+  /** Resolves after READY or a failure. Aborting before IDENTIFY was sent takes the permit back. */
+  identify(command: Omit<IdentifyShard, 'type'>, signal: AbortSignal): Promise<Answer<Identified>>
+  assign(command: Omit<AssignShards, 'type'>, signal: AbortSignal): Promise<Answer<Assigned>>
+  release(command: Omit<ReleaseShards, 'type'>, signal: AbortSignal): Promise<Answer<Released>>
+  /**
+   * Hands over each record of the state stream, the first of them a snapshot.
+   * Resolves when the worker ends the stream, rejects when it breaks or `signal` aborts.
+   */
+  watch(onRecord: (record: StateRecord) => void, signal: AbortSignal): Promise<void>
+}
+
+/** A worker process that exists. */
+export interface WorkerRef {
+  /** 0 to `totalWorkers` - 1, or beyond while a scale-down is under way. */
+  readonly ordinal: number
+  /** The pod's UID, or the process' number: another one is another worker, and this one's shards are closed. */
+  readonly uid: string
+  /** For people: the pod's name. */
+  readonly name: string
+  readonly port: WorkerPort
+  /** Shards it may hold until it is heard: its range as it was last published. */
+  readonly presumed?: Range
+}
+
+/** What a ShardCluster shall be, as far as its manager is concerned. */
+export interface Desired {
+  /** undefined: Discord's recommendation. */
+  readonly totalShards: number | undefined
+  readonly totalWorkers: number
+  readonly shardsPerWorker: number
+  readonly shardMultiple: number | undefined
+  readonly gateway: Omit<GatewayOptions, 'url'>
+  readonly identify: {
+    readonly reserve: number
+    readonly order: 'Spread' | 'Strict'
+    /** Milliseconds. */
+    readonly windowMilliseconds: number
+  }
+  /**
+   * Changes when the user changed something that can mend a fatal close (the token, the intents, a retry
+   * annotation): shards that Discord turned away for good are then tried again.
+   */
+  readonly remedy: string
+}
