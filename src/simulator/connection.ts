@@ -1,0 +1,286 @@
+import type { Socket } from 'node:net'
+import type { WebSocket } from 'ws'
+import type { Clock } from '../support/clock.ts'
+import type { Bot } from './bots.ts'
+import { type ClientPayload, parseClientPayload } from './client-payload.ts'
+import type { TransportCompression } from './compression.ts'
+import type { Faults } from './faults.ts'
+import type { SimulatorSettings } from './options.ts'
+import { Outbound } from './outbound.ts'
+import { HEARTBEAT_ACK, INVALID_SESSION, Kind, type RenderContext, renderDispatch } from './payloads.ts'
+import {
+  CLOSE_REASONS,
+  CloseCode,
+  type IdentifyOutcome,
+  type ResumeOutcome,
+  SendLimit,
+  type Session,
+  type ViolationKind,
+} from './rules/index.ts'
+
+/** What the URL of a connection asked for. */
+export interface ConnectionQuery {
+  readonly version: number
+  readonly compression: TransportCompression
+  /** The URL this simulator advertises to whoever connects this way. */
+  readonly gatewayUrl: string
+}
+
+type Connected = Session<GatewayConnection>
+type ConnectedBot = Bot<GatewayConnection>
+
+/** What a connection needs from the gateway it belongs to. */
+export interface ConnectionHost extends Pick<RenderContext, 'guilds' | 'extras'> {
+  readonly settings: SimulatorSettings
+  readonly clock: Clock
+  readonly faults: Faults
+  readonly bots: { find(token: string): ConnectedBot | undefined }
+  readonly counts: { received: number; dispatches: number }
+  countOp(op: number): void
+  countClose(code: number): void
+  violation(bot: ConnectedBot | undefined, kind: ViolationKind, detail: string, shard?: readonly [number, number]): void
+  /** A session began or was resumed: its log gets READY and the guilds, or RESUMED. */
+  begin(session: Connected): void
+  resumed(session: Connected): void
+  requestMembers(session: Connected, d: Extract<ClientPayload, { readonly op: 8 }>['d']): void
+  /** Everything the shard has was sent. */
+  drained(shard: Connected['shard']): void
+  left(connection: GatewayConnection): void
+}
+
+/** A payload Discord answers with a close. */
+interface Fault {
+  readonly code: number
+  readonly kind: ViolationKind
+  readonly detail: string
+}
+
+/** One WebSocket of a client: reads payloads, lets the rules judge them, and sends what its session's log holds. */
+export class GatewayConnection {
+  readonly #gateway: ConnectionHost
+  readonly #ws: WebSocket
+  readonly #out: Outbound
+  readonly #query: ConnectionQuery
+  readonly #sends: SendLimit
+  #bot: ConnectedBot | undefined
+  #session: Connected | undefined
+  #render: RenderContext | undefined
+  /** Last sequence of the session's log that was sent here. */
+  #cursor = 0
+  /** Sequences up to this one are a replay. */
+  #replayedTo = 0
+  /** READY is being delayed on purpose. */
+  #held = false
+  #lastBeat: number
+  #closeCode: number | undefined
+
+  constructor(gateway: ConnectionHost, ws: WebSocket, socket: Socket, query: ConnectionQuery) {
+    this.#gateway = gateway
+    this.#ws = ws
+    this.#query = query
+    this.#out = new Outbound(ws, socket, query.compression, () => this.pump())
+    this.#sends = new SendLimit(gateway.settings.sendLimit, gateway.settings.times.sendWindowMs)
+    this.#lastBeat = gateway.clock.now()
+    ws.on('message', (data: Buffer) => this.#receive(data))
+    ws.on('close', (code) => this.#closed(code))
+    // A reset connection is an error first and closed right after; the close is what counts.
+    ws.on('error', () => undefined)
+  }
+
+  get session(): Connected | undefined {
+    return this.#session
+  }
+
+  get bot(): ConnectedBot | undefined {
+    return this.#bot
+  }
+
+  /** True as soon as a close was sent or received. */
+  get closing(): boolean {
+    return this.#closeCode !== undefined
+  }
+
+  /** Monotonic milliseconds of the last heartbeat, or of the connect. */
+  get lastBeat(): number {
+    return this.#lastBeat
+  }
+
+  /** Whether new events should wait until this client has taken the old ones. */
+  get congested(): boolean {
+    return this.#held || this.#out.congested
+  }
+
+  send(payload: Buffer): void {
+    this.#out.send(payload)
+  }
+
+  /** Closes as Discord does, with the code's own words. */
+  close(code: number): void {
+    if (this.closing) return
+    this.#leave(code, 'discord')
+    this.#ws.close(code, CLOSE_REASONS[code] ?? '')
+  }
+
+  /** Cuts the TCP connection without a word; the session stays resumable. */
+  drop(): void {
+    this.#ws.terminate()
+  }
+
+  /** Ends the session, not the connection: what an op 9 with `d: false` means for a live one. */
+  endSession(): void {
+    if (this.#session !== undefined) this.#bot?.rules.sessions.end(this.#session)
+    this.#session = undefined
+  }
+
+  /** Sends what the session's log has beyond the cursor, as far as the socket takes it. */
+  pump(): void {
+    const session = this.#session
+    const render = this.#render
+    if (session === undefined || render === undefined || this.closing) return
+    this.#out.batch(() => this.#sendLog(session, render))
+    if (this.#cursor === session.log.last) this.#gateway.drained(session.shard)
+  }
+
+  #sendLog(session: Connected, render: RenderContext): void {
+    if (this.#cursor + 1 < session.log.first) {
+      const behind = session.log.last - this.#cursor
+      this.#fail({ code: CloseCode.UnknownError, kind: 'slowConsumer', detail: `${behind} dispatches behind` })
+      this.endSession()
+      return
+    }
+    while (this.#cursor < session.log.last && !this.congested) {
+      this.#cursor += 1
+      const record = session.log.at(this.#cursor)
+      // An old RESUMED inside a replay would tell the client that the replay is over.
+      if (record.kind === Kind.Resumed && this.#cursor <= this.#replayedTo) continue
+      this.send(renderDispatch(session, this.#cursor, record, render))
+      this.#gateway.counts.dispatches += 1
+    }
+  }
+
+  #receive(data: Buffer): void {
+    if (this.closing) return
+    this.#gateway.counts.received += 1
+    const now = this.#gateway.clock.now()
+    const fault = this.#sends.take(now) ? this.#accept(parseClientPayload(data), now) : TOO_MANY_SENDS
+    if (fault !== undefined) this.#fail(fault)
+  }
+
+  #accept(payload: ReturnType<typeof parseClientPayload>, now: number): Fault | undefined {
+    if (payload === 'decode') return UNDECODABLE
+    if (payload === 'opcode') return UNKNOWN_OPCODE
+    this.#gateway.countOp(payload.op)
+    if (payload.op === 1) {
+      this.#heartbeat(now)
+    } else if (payload.op === 2 || payload.op === 6) {
+      if (this.#session !== undefined) return ALREADY_AUTHENTICATED
+      this.#authenticate(payload)
+    } else {
+      if (this.#session === undefined) return NOT_AUTHENTICATED
+      if (payload.op === 8) this.#gateway.requestMembers(this.#session, payload.d)
+    }
+    return undefined
+  }
+
+  #heartbeat(now: number): void {
+    this.#lastBeat = now
+    if (!this.#gateway.faults.swallowsHeartbeat(this.#session?.shard)) this.send(HEARTBEAT_ACK)
+  }
+
+  #authenticate({ op, d }: Extract<ClientPayload, { readonly op: 2 | 6 }>): void {
+    const bot = this.#gateway.bots.find(d.token)
+    this.#bot = bot
+    if (bot === undefined) this.close(CloseCode.AuthenticationFailed)
+    else if (op === 2) this.#identified(bot, bot.rules.identify(this, { shard: d.shard, intents: d.intents }))
+    else this.#resumed(bot, d.seq, bot.rules.resume(this, { sessionId: d.session_id, seq: d.seq }))
+  }
+
+  #identified(bot: ConnectedBot, outcome: IdentifyOutcome<GatewayConnection>): void {
+    switch (outcome.kind) {
+      case 'invalid-session':
+        this.send(INVALID_SESSION)
+        break
+      case 'close':
+        this.close(outcome.code)
+        break
+      case 'token-reset':
+        for (const connection of [...outcome.connections, this]) connection.close(CloseCode.AuthenticationFailed)
+        break
+      case 'ready':
+        this.#attach(bot, outcome.session, 0)
+        this.#gateway.begin(outcome.session)
+        this.#pumpAfter(this.#gateway.faults.readyDelayMs)
+    }
+  }
+
+  #resumed(bot: ConnectedBot, seq: number, outcome: ResumeOutcome<GatewayConnection>): void {
+    if (outcome.kind === 'invalid-session') {
+      this.send(INVALID_SESSION)
+    } else if (outcome.kind === 'close') {
+      this.close(outcome.code)
+    } else {
+      outcome.superseded?.close(CloseCode.UnknownError)
+      this.#attach(bot, outcome.session, seq)
+      this.#gateway.resumed(outcome.session)
+      this.pump()
+    }
+  }
+
+  #pumpAfter(delayMs: number): void {
+    this.#held = delayMs > 0
+    if (!this.#held) {
+      this.pump()
+      return
+    }
+    this.#gateway.clock.after(delayMs, () => {
+      this.#held = false
+      this.pump()
+    })
+  }
+
+  #attach(bot: ConnectedBot, session: Connected, seq: number): void {
+    this.#session = session
+    this.#cursor = seq
+    this.#replayedTo = session.log.last
+    this.#render = {
+      applicationId: bot.applicationId,
+      gatewayUrl: this.#query.gatewayUrl,
+      apiVersion: this.#query.version,
+      guilds: this.#gateway.guilds,
+      extras: this.#gateway.extras,
+    }
+  }
+
+  #fail({ code, kind, detail }: Fault): void {
+    const shard = this.#session?.shard
+    const where = shard === undefined ? undefined : ([shard.id, shard.total] as const)
+    this.#gateway.violation(this.#bot, kind, `${detail}: closed with ${code}`, where)
+    this.close(code)
+  }
+
+  #closed(code: number): void {
+    if (!this.closing) this.#leave(code, 'client')
+    this.#out.close()
+    this.#gateway.left(this)
+  }
+
+  #leave(code: number, by: 'client' | 'discord'): void {
+    this.#closeCode = code
+    this.#gateway.countClose(code)
+    if (this.#session !== undefined) this.#bot?.rules.disconnected(this.#session, this, code, by)
+  }
+}
+
+const protocolFault = (code: number, detail: string): Fault => ({ code, kind: 'protocol', detail })
+const UNDECODABLE = protocolFault(
+  CloseCode.DecodeError,
+  'a payload that cannot be decoded, or is longer than 4096 bytes',
+)
+const UNKNOWN_OPCODE = protocolFault(CloseCode.UnknownOpcode, 'an opcode clients do not send')
+const ALREADY_AUTHENTICATED = protocolFault(CloseCode.AlreadyAuthenticated, 'IDENTIFY or RESUME on a live session')
+const NOT_AUTHENTICATED = protocolFault(CloseCode.NotAuthenticated, 'a payload before IDENTIFY')
+const TOO_MANY_SENDS: Fault = {
+  code: CloseCode.RateLimited,
+  kind: 'sendLimit',
+  detail: 'too many payloads in a window',
+}

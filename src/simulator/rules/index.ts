@@ -1,0 +1,10 @@
+/** Discord's rules without sockets: for the simulator, and for simulations under a virtual clock. */
+export * from './bot.ts'
+export { CLOSE_REASONS, CloseCode, endsSession } from './close-codes.ts'
+export { type BucketDecision, IdentifyBuckets } from './identify-buckets.ts'
+export { intentMask, intentsAreKnown } from './intents.ts'
+export { type DispatchRecord, ReplayLog } from './replay-log.ts'
+export { SendLimit } from './send-limit.ts'
+export { type Session, SessionTable, type ShardRecord } from './sessions.ts'
+export { SessionStartLimit, type StartLimitState } from './start-limit.ts'
+export { type Violation, type ViolationCounts, type ViolationKind, Violations } from './violations.ts'
