@@ -1,0 +1,32 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+
+/**
+ * The one program: `shardcluster <command>`. A command's code is loaded when it is called: a sharder must not pay for
+ * the Kubernetes client, nor the operator for discordeno.
+ */
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
+
+const program = new Command('shardcluster')
+  .description('The Discord gateway of large bots, on Kubernetes')
+  .version(version)
+
+const commands: Record<string, () => Promise<Command>> = {
+  operator: async () => (await import('../../operator/command.ts')).operatorCommand(),
+  sharder: async () => (await import('../../sharder/command.ts')).sharderCommand(),
+  'rest-proxy': async () => (await import('../rest-proxy/index.ts')).restProxyCommand(),
+  simulator: async () => (await import('../simulator/index.ts')).simulatorCommand(),
+  local: async () => (await import('./local-command.ts')).localCommand(),
+  'sample-bot': async () => (await import('./sample-bot-command.ts')).sampleBotCommand(),
+}
+
+const wanted = process.argv[2]
+const names = wanted !== undefined && wanted in commands ? [wanted] : Object.keys(commands)
+for (const name of names) {
+  const load = commands[name]
+  if (load) program.addCommand(await load())
+}
+await program.parseAsync()

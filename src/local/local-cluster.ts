@@ -1,0 +1,177 @@
+import { randomBytes } from 'node:crypto'
+import type { Dispatcher } from 'undici'
+import type { Condition } from '../api/conditions.ts'
+import type { ShardCluster } from '../api/shard-cluster.ts'
+import { findings, mergeConditions } from '../domain/conditions.ts'
+import { desiredOf } from '../manager/desired.ts'
+import { factsOf } from '../manager/facts-of.ts'
+import type { Fleet } from '../manager/fleet.ts'
+import { GatewayManager } from '../manager/gateway-manager.ts'
+import { botOf, type Lanes } from '../manager/lanes.ts'
+import { restSessionInfo } from '../manager/session-info.ts'
+import type { WorkerSettings } from '../protocol/worker-settings.ts'
+import type { Clock } from '../support/clock.ts'
+import type { Logger } from '../support/logger.ts'
+import { type Manifest, secretValue } from './manifest.ts'
+import type { RunDirectory } from './run-directory.ts'
+import { WorkerProcess } from './worker-process.ts'
+
+export interface LocalOptions {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly lanes: Lanes
+  readonly dispatcher: Dispatcher
+  readonly directory: RunDirectory
+  /** Newer in each run than in the one before, so that epochs are. */
+  readonly term: number
+  readonly onChange: () => void
+  readonly onTrouble: (message: string) => void
+}
+
+/** A ShardCluster on this machine: the same manager as in Kubernetes, with child processes as workers. */
+export class LocalCluster {
+  readonly name: string
+  readonly #options: LocalOptions
+  readonly #manager: GatewayManager
+  readonly #bot: string
+  readonly #authorization = randomBytes(24).toString('base64url')
+  readonly #workers = new Map<number, WorkerProcess>()
+  #cluster: ShardCluster
+  #conditions: Condition[] = []
+  #stopping: Promise<unknown> | undefined
+
+  /** @throws ManifestError when a Secret is missing. */
+  constructor(cluster: ShardCluster, manifest: Manifest, options: LocalOptions) {
+    this.#options = options
+    this.#cluster = cluster
+    this.name = cluster.metadata.name
+    const { clock, logger, lanes, term } = options
+    const token = tokenOf(cluster, manifest)
+    this.#bot = botOf(token)
+    const lane = lanes.join(this.#bot, this.name, sourceOf(cluster, manifest))
+    this.#manager = new GatewayManager({
+      cluster: this.name,
+      clock,
+      random: Math.random,
+      logger,
+      lane,
+      term,
+      onChange: options.onChange,
+    })
+    this.apply(cluster, manifest)
+  }
+
+  /** What a change needs that only a new LocalCluster can give: another bot, or another number of shards. */
+  static same(a: ShardCluster, aManifest: Manifest, b: ShardCluster, bManifest: Manifest): boolean {
+    return a.spec.totalShards === b.spec.totalShards && botOf(tokenOf(a, aManifest)) === botOf(tokenOf(b, bManifest))
+  }
+
+  /** As it was applied last. */
+  get manifest(): ShardCluster {
+    return this.#cluster
+  }
+
+  /** Takes a changed manifest. */
+  apply(cluster: ShardCluster, manifest: Manifest): void {
+    this.#cluster = cluster
+    const token = tokenOf(cluster, manifest)
+    this.#options.lanes.join(this.#bot, this.name, sourceOf(cluster, manifest))
+    this.#manager.configure(desiredOf(cluster, token))
+    for (let ordinal = 0; ordinal < cluster.spec.totalWorkers; ordinal++)
+      this.#ensure(this.#settings(ordinal, token, manifest))
+    this.observe()
+  }
+
+  /** Tells the manager which workers there are, and ends those that nobody needs any more. */
+  observe(): void {
+    if (this.#stopping) return
+    for (const [ordinal, worker] of this.#workers) {
+      if (ordinal < this.#cluster.spec.totalWorkers || (worker.ref && !this.#manager.removable(ordinal))) continue
+      this.#workers.delete(ordinal)
+      void worker.stop()
+    }
+    this.#manager.setWorkers([...this.#workers.values()].map(({ ref }) => ref).filter((ref) => ref !== undefined))
+  }
+
+  fleet(): Fleet {
+    return this.#manager.fleet()
+  }
+
+  /** The conditions as `kubectl describe` would show them. */
+  conditions(): Condition[] {
+    const { clock } = this.#options
+    const { identify, totalWorkers } = this.#cluster.spec
+    const facts = factsOf(this.fleet(), { totalWorkers, reserve: identify.reserve }, clock)
+    this.#conditions = mergeConditions(this.#conditions, findings(facts), 1, clock.date().toISOString())
+    return this.#conditions
+  }
+
+  /** Closes every shard so that its session lives on, hands the last events over, ends the processes. */
+  stop(): Promise<unknown> {
+    this.#stopping ??= Promise.all([
+      this.#manager.stop(),
+      ...[...this.#workers.values()].map((worker) => worker.stop()),
+    ]).then(() => this.#options.lanes.leave(this.#bot, this.name))
+    return this.#stopping
+  }
+
+  #ensure(settings: WorkerSettings): void {
+    const running = this.#workers.get(settings.workerId)
+    if (running && JSON.stringify(running.settings) === JSON.stringify(settings)) return
+    const { directory, dispatcher, onChange, onTrouble } = this.#options
+    const start = () => {
+      if (this.#stopping) return
+      const worker = new WorkerProcess({
+        settings,
+        authorization: this.#authorization,
+        dispatcher,
+        logFile: directory.file(`${this.name}-${settings.workerId}.log`),
+        graceMs: this.#cluster.spec.worker.terminationGracePeriodSeconds * 1_000,
+        onChange: () => {
+          this.observe()
+          onChange()
+        },
+        onTrouble,
+      })
+      this.#workers.set(settings.workerId, worker)
+    }
+    if (running) void running.stop().then(start)
+    else start()
+  }
+
+  #settings(workerId: number, token: string, manifest: Manifest): WorkerSettings {
+    const { directory } = this.#options
+    const { events, worker } = this.#cluster.spec
+    return {
+      workerId,
+      host: '127.0.0.1',
+      port: 0,
+      threads: worker.threads,
+      tokenFile: directory.secret(`${this.name}/token`, token),
+      authorizationFile: directory.secret(`${this.name}/authorization`, this.#authorization),
+      sinks: events.map(({ name, http }, i) => {
+        const ref = http.authorizationSecretRef
+        if (!ref) return { name, http: { url: http.url } }
+        const value = secretValue(manifest, ref, `spec.events[${i}].http.authorizationSecretRef`)
+        return {
+          name,
+          http: { url: http.url, authorizationFile: directory.secret(`${this.name}/events-${name}`, value) },
+        }
+      }),
+      logLevel: worker.logLevel,
+    }
+  }
+}
+
+const tokenOf = ({ spec }: ShardCluster, manifest: Manifest): string =>
+  secretValue(manifest, spec.tokenSecretRef, 'spec.tokenSecretRef')
+
+function sourceOf(cluster: ShardCluster, manifest: Manifest) {
+  const { baseUrl, authorizationSecretRef: ref, timeoutSeconds } = cluster.spec.rest
+  return restSessionInfo({
+    baseUrl,
+    authorization: ref && secretValue(manifest, ref, 'spec.rest.authorizationSecretRef'),
+    token: tokenOf(cluster, manifest),
+    timeoutMs: timeoutSeconds * 1_000,
+  })
+}

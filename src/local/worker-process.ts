@@ -1,0 +1,115 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createWriteStream } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import type { Dispatcher } from 'undici'
+import { z } from 'zod'
+import { httpWorker } from '../manager/http-worker.ts'
+import type { WorkerRef } from '../manager/ports.ts'
+import { type WorkerSettings, workerEnvironment } from '../protocol/worker-settings.ts'
+import { backoffDelay } from '../support/backoff.ts'
+import { type Cancel, systemClock } from '../support/clock.ts'
+
+const SHARDER = fileURLToPath(new URL('../../sharder/main.ts', import.meta.url))
+
+const listeningSchema = z.object({ listening: z.int().min(1) })
+
+export interface WorkerProcessOptions {
+  readonly settings: WorkerSettings
+  /** The key in `settings.authorizationFile`. */
+  readonly authorization: string
+  readonly dispatcher: Dispatcher
+  readonly logFile: string
+  /** Time it has to drain before it is killed, in milliseconds. */
+  readonly graceMs: number
+  /** It listens now, or it is gone. */
+  readonly onChange: () => void
+  /** For people. */
+  readonly onTrouble: (message: string) => void
+}
+
+/** One worker as a child process, started again when it ends by itself: what a pod and its kubelet are in Kubernetes. */
+export class WorkerProcess {
+  readonly settings: WorkerSettings
+  readonly #options: WorkerProcessOptions
+  #child: ChildProcess | undefined
+  #ref: WorkerRef | undefined
+  #exited: Promise<void> = Promise.resolve()
+  #restart: Cancel | undefined
+  #failures = 0
+  #stopping = false
+
+  constructor(options: WorkerProcessOptions) {
+    this.#options = options
+    this.settings = options.settings
+    this.#start()
+  }
+
+  /** The worker as the manager needs it; undefined while no process listens. */
+  get ref(): WorkerRef | undefined {
+    return this.#ref
+  }
+
+  /** SIGTERM, and SIGKILL when the grace is over. Resolves when the process is gone. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    this.#restart?.()
+    this.#child?.kill('SIGTERM')
+    const kill = systemClock.after(this.#options.graceMs, () => this.#child?.kill('SIGKILL'))
+    await this.#exited
+    kill()
+  }
+
+  #start(): void {
+    const { settings, logFile } = this.#options
+    // Only what Node needs: a token in this process' environment is nobody's business there.
+    const { PATH = '', HOME = '', NODE_EXTRA_CA_CERTS } = process.env
+    const child = spawn(process.execPath, [SHARDER], {
+      // The channel is how it notices that this process is gone, even by kill -9.
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      env: { PATH, HOME, ...(NODE_EXTRA_CA_CERTS && { NODE_EXTRA_CA_CERTS }), ...workerEnvironment(settings) },
+    })
+    this.#child = child
+    child.stderr?.pipe(createWriteStream(logFile, { flags: 'a' }))
+    if (child.stdout) createInterface({ input: child.stdout }).on('line', (line) => this.#heard(line, child))
+    this.#exited = new Promise((resolve) => {
+      child.once('error', (error) =>
+        this.#options.onTrouble(`worker ${settings.workerId} cannot be started: ${error.message}`),
+      )
+      child.once('close', (code, signal) => {
+        this.#gone(code, signal)
+        resolve()
+      })
+    })
+  }
+
+  #heard(line: string, child: ChildProcess): void {
+    const said = listeningSchema.safeParse(parsed(line))
+    if (!said.success || child.pid === undefined) return
+    const { settings, authorization, dispatcher, onChange } = this.#options
+    const port = httpWorker({ url: `http://127.0.0.1:${said.data.listening}`, authorization, dispatcher })
+    this.#ref = { ordinal: settings.workerId, uid: String(child.pid), name: `worker-${settings.workerId}`, port }
+    this.#failures = 0
+    onChange()
+  }
+
+  #gone(code: number | null, signal: NodeJS.Signals | null): void {
+    this.#ref = undefined
+    this.#options.onChange()
+    if (this.#stopping) return
+    const { settings, logFile, onTrouble } = this.#options
+    onTrouble(
+      `worker ${settings.workerId} ended (${signal ?? `exit code ${code}`}) and is started again; its log: ${logFile}`,
+    )
+    const delay = backoffDelay(++this.#failures, { baseMs: 250, capMs: 30_000, random: Math.random })
+    this.#restart = systemClock.after(delay, () => this.#start())
+  }
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
+}
