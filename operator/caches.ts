@@ -1,0 +1,105 @@
+import type { Clock } from '../src/support/clock.ts'
+import type { Logger } from '../src/support/logger.ts'
+import type { Transport } from './kube/call.ts'
+import type { KubeMetrics } from './kube/metrics.ts'
+import { controllerOf, type ObjectKey, objectKey, type StoredObject } from './kube/objects.ts'
+import { Reflector } from './kube/reflector.ts'
+import { podDisruptionBudgets, pods, type Resource, services, shardClusters, statefulSets } from './kube/resources.ts'
+import type { Change, StoreReader } from './kube/store.ts'
+import { MANAGED_BY } from './manifests/names.ts'
+import type { PodObject, StatefulSetObject } from './reconcile/objects.ts'
+
+export interface CacheOptions {
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly random: () => number
+  readonly logger: Logger
+  readonly metrics: KubeMetrics
+  /** Empty: all namespaces. */
+  readonly namespaces: readonly string[]
+}
+
+/** Only what this operator made is watched. */
+const SELECTOR = Object.entries(MANAGED_BY)
+  .map(([key, value]) => `${key}=${value}`)
+  .join(',')
+
+/** One collection, over all the namespaces that are watched. */
+class Collection<T extends StoredObject> {
+  readonly reflectors: readonly Reflector<T>[]
+  readonly store: StoreReader<T>
+
+  constructor(options: CacheOptions, resource: Resource, labelSelector?: string) {
+    const namespaces = options.namespaces.length > 0 ? options.namespaces : [undefined]
+    this.reflectors = namespaces.map(
+      (namespace) => new Reflector<T>({ ...options, resource, namespace, labelSelector }),
+    )
+    this.store = union(this.reflectors.map(({ store }) => store))
+  }
+}
+
+/** What the operator knows of the cluster, kept by watches. */
+export class Caches {
+  readonly clusters: Collection<StoredObject>
+  readonly statefulSets: Collection<StatefulSetObject>
+  readonly pods: Collection<PodObject>
+  readonly services: Collection<StoredObject>
+  readonly budgets: Collection<StoredObject>
+
+  constructor(options: CacheOptions) {
+    this.clusters = new Collection(options, shardClusters)
+    this.statefulSets = new Collection(options, statefulSets, SELECTOR)
+    this.pods = new Collection(options, pods, SELECTOR)
+    this.services = new Collection(options, services, SELECTOR)
+    this.budgets = new Collection(options, podDisruptionBudgets, SELECTOR)
+  }
+
+  get #all(): readonly Pick<Reflector<never>, 'hasSynced' | 'whenSynced' | 'run'>[] {
+    const { clusters, statefulSets, pods, services, budgets } = this
+    return [
+      ...clusters.reflectors,
+      ...statefulSets.reflectors,
+      ...pods.reflectors,
+      ...services.reflectors,
+      ...budgets.reflectors,
+    ]
+  }
+
+  get synced(): boolean {
+    return this.#all.every((reflector) => reflector.hasSynced)
+  }
+
+  /** Watches until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all(this.#all.map((reflector) => reflector.run(signal)))
+  }
+
+  async whenSynced(): Promise<void> {
+    await Promise.all(this.#all.map((reflector) => reflector.whenSynced()))
+  }
+}
+
+/** The ShardCluster that a child belongs to, by its owner reference. */
+export function ownerKey(object: StoredObject): ObjectKey | undefined {
+  const owner = controllerOf(object)
+  return owner?.kind === shardClusters.kind ? objectKey(object.metadata.namespace, owner.name) : undefined
+}
+
+/** A child was changed by somebody, or is gone: what was applied is not what is there. The last apply's own echo is not meant. */
+export function tampered<T extends StoredObject>(change: Change<T>): boolean {
+  if (change.type === 'deleted') return true
+  return change.type === 'updated' && change.object.metadata.generation !== change.previous.metadata.generation
+}
+
+function union<T extends StoredObject>(stores: readonly StoreReader<T>[]): StoreReader<T> {
+  const [only] = stores
+  if (only && stores.length === 1) return only
+  return {
+    get size() {
+      return stores.reduce((sum, store) => sum + store.size, 0)
+    },
+    get: (key) => stores.map((store) => store.get(key)).find((object) => object !== undefined),
+    list: () => stores.flatMap((store) => store.list()),
+    childrenOf: (uid) => stores.flatMap((store) => store.childrenOf(uid)),
+  }
+}

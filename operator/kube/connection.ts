@@ -1,0 +1,110 @@
+import { createHash } from 'node:crypto'
+import type { KubeConfig } from '@kubernetes/client-node'
+import { Agent, type buildConnector, type Dispatcher, ProxyAgent, Socks5ProxyAgent } from 'undici'
+
+/** Limits of one connection, in milliseconds. */
+const CONNECT_TIMEOUT_MS = 5_000
+/** Idle connections are kept this long: reconciles come in bursts, a TLS handshake costs nine times a call. */
+const KEEP_ALIVE_MS = 30_000
+/** First TCP keep-alive probe; Node then probes each second, ten times: a vanished peer is noticed after 40 s. */
+const TCP_KEEP_ALIVE_MS = 30_000
+
+type HttpsOptions = Parameters<KubeConfig['applyToHTTPSOptions']>[0] & { readonly auth?: string | null }
+type Credentials = Parameters<KubeConfig['createDispatcherOptions']>[1]
+
+/** A dispatcher and the headers that authenticate one call over it. */
+export interface Connection {
+  readonly dispatcher: Dispatcher
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/**
+ * One shared dispatcher for all calls. client-node builds a new undici Agent, so a new TLS connection, for every call
+ * (measured on 2.0.1: 200 calls, 200 handshakes, 9.75 ms instead of 1.15 ms each, 300 sockets left open).
+ *
+ * KubeConfig is asked for the credentials of each call: it re-reads a service account token every minute, and CA and
+ * client certificate files each time. When those change (a rotated CA), the next call gets a new dispatcher and the
+ * old one closes once its watches end.
+ */
+export class ConnectionPool {
+  readonly #kubeConfig: KubeConfig
+  readonly #open = new Set<Dispatcher>()
+  #current: { readonly dispatcher: Dispatcher; readonly fingerprint: string } | undefined
+  #closed = false
+
+  constructor(kubeConfig: KubeConfig) {
+    this.#kubeConfig = kubeConfig
+  }
+
+  async acquire(): Promise<Connection> {
+    const options: HttpsOptions = {}
+    await this.#kubeConfig.applyToHTTPSOptions(options)
+    if (this.#closed) throw new Error('the transport is closed')
+    const credentials = options as Credentials
+    const fingerprint = fingerprintOf(credentials)
+    if (this.#current?.fingerprint !== fingerprint) {
+      if (this.#current) this.retire(this.#current.dispatcher)
+      this.#current = { dispatcher: this.#build(credentials), fingerprint }
+      this.#open.add(this.#current.dispatcher)
+    }
+    return { dispatcher: this.#current.dispatcher, headers: headersOf(options) }
+  }
+
+  /**
+   * New calls get a new dispatcher; what runs on this one may end by itself. Also called when a call got no answer in
+   * its time: if a firewall dropped the connection silently, the next call must not wait for the same dead peer.
+   */
+  retire(dispatcher: Dispatcher): void {
+    if (this.#current?.dispatcher === dispatcher) this.#current = undefined
+    // close() rejects only when the dispatcher is closed already: nothing is left to do then.
+    const forget = () => this.#open.delete(dispatcher)
+    dispatcher.close().then(forget, forget)
+  }
+
+  /** Cuts every connection. Calls and watches in progress fail. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#current = undefined
+    await Promise.all([...this.#open].map((dispatcher) => dispatcher.destroy().catch(() => undefined)))
+    this.#open.clear()
+  }
+
+  #build(credentials: Credentials): Dispatcher {
+    const cluster = this.#kubeConfig.getCurrentCluster()
+    const chosen = this.#kubeConfig.createDispatcherOptions(cluster, credentials)
+    // One HTTP/2 connection carries all calls and watches: 5 watches and 200 calls at once took 1 socket, not 45.
+    const limits = { connectTimeout: CONNECT_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS, allowH2: true }
+    switch (chosen.type) {
+      case 'proxy':
+        return new ProxyAgent({ ...limits, uri: chosen.uri, requestTls: socketOptions(chosen.requestTls) })
+      case 'socks':
+        return new Socks5ProxyAgent(chosen.uri, { ...limits, requestTls: socketOptions(chosen.requestTls) })
+      case 'agent':
+        return new Agent({ ...limits, connect: socketOptions(chosen.connect) })
+      case 'none':
+        return new Agent({ ...limits, connect: socketOptions({}) })
+    }
+  }
+}
+
+/** The cast bridges two spellings of the same options: Node's allows undefined where undici's does not. */
+function socketOptions(tls: object): buildConnector.BuildOptions {
+  return { ...tls, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS } as buildConnector.BuildOptions
+}
+
+/** Hashed, so that no key lingers in a second place. */
+function fingerprintOf(credentials: Credentials): string {
+  const hash = createHash('sha256')
+  const { ca, cert, key, pfx, passphrase, servername, rejectUnauthorized } = credentials
+  for (const part of [ca, cert, key, pfx, passphrase, servername, rejectUnauthorized]) {
+    hash.update(part instanceof Uint8Array ? part : String(part)).update('\0')
+  }
+  return hash.digest('base64')
+}
+
+function headersOf(options: HttpsOptions): Record<string, string> {
+  const headers: Record<string, string> = {}
+  for (const [name, value] of Object.entries(options.headers ?? {})) headers[name.toLowerCase()] = String(value)
+  if (options.auth) headers['authorization'] = `Basic ${Buffer.from(options.auth).toString('base64')}`
+  return headers
+}

@@ -1,0 +1,120 @@
+import type { Registry } from 'prom-client'
+import { workerAgent } from '../src/manager/http-worker.ts'
+import { Lanes } from '../src/manager/lanes.ts'
+import type { Clock } from '../src/support/clock.ts'
+import type { Logger } from '../src/support/logger.ts'
+import { type Caches, ownerKey, tampered } from './caches.ts'
+import type { OperatorConfig } from './config.ts'
+import { ObjectClient } from './kube/apply.ts'
+import type { Transport } from './kube/call.ts'
+import { Controller } from './kube/controller.ts'
+import { EventRecorder } from './kube/events.ts'
+import { changed, enqueueObject, generationChanged } from './kube/handlers.ts'
+import type { KubeMetrics } from './kube/metrics.ts'
+import type { StoredObject } from './kube/objects.ts'
+import type { Change } from './kube/store.ts'
+import { WorkQueue } from './kube/workqueue.ts'
+import { Fleets } from './reconcile/fleets.ts'
+import type { PodObject } from './reconcile/objects.ts'
+import { Reconciler } from './reconcile/reconciler.ts'
+
+export interface LeadOptions {
+  readonly config: OperatorConfig
+  readonly transport: Transport
+  readonly caches: Caches
+  readonly clock: Clock
+  readonly random: () => number
+  readonly logger: Logger
+  readonly metrics: KubeMetrics
+  readonly registry: Registry
+  readonly identity: string
+}
+
+export const FIELD_MANAGER = 'shardcluster-operator'
+
+/** Reconciles at once, each of another ShardCluster. */
+const WORKERS = 4
+
+/** A fleet that changes all the time is looked at this often, in milliseconds: a status write a second is enough. */
+const FLEET_PACE_MS = 1_000
+
+/** The leader's work: everything that writes. Ends when `signal` aborts; shards go on without it. */
+export async function lead(options: LeadOptions, term: number, signal: AbortSignal): Promise<void> {
+  const { config, transport, caches, clock, random, logger, metrics, identity } = options
+  const queue = new WorkQueue({ name: 'shardcluster', clock, metrics })
+  const events = new EventRecorder({
+    transport,
+    controller: 'shardcluster.dev/operator',
+    instance: identity,
+    clock,
+    random,
+    logger,
+    metrics,
+  })
+  const agent = workerAgent()
+  const lanes = new Lanes({ clock, random, logger, leadingSince: clock.now() })
+  const onChange = (key: string) => queue.addAfter(key, FLEET_PACE_MS)
+  const fleets = new Fleets({ clock, random, logger, lanes, dispatcher: agent, term, onChange })
+  const reconciler = new Reconciler({
+    client: new ObjectClient(transport, FIELD_MANAGER),
+    events,
+    fleets,
+    clock,
+    defaults: { image: config.workerImage, imagePullPolicy: config.workerImagePullPolicy },
+    clusters: caches.clusters.store,
+    statefulSets: caches.statefulSets.store,
+    pods: caches.pods.store,
+  })
+  const unsubscribe = subscribe(caches, queue, reconciler)
+  try {
+    const controller = new Controller({
+      name: 'shardcluster',
+      queue,
+      workers: WORKERS,
+      timeoutMs: 60_000,
+      clock,
+      logger,
+      metrics,
+      reconcile: (key, aborted, log) => reconciler.reconcile(key, aborted, log),
+    })
+    await controller.run(signal)
+  } finally {
+    for (const end of unsubscribe) end()
+    await fleets.stop()
+    await events.close(2_000)
+    await agent.destroy()
+  }
+}
+
+/** What happens in the cluster, as keys in the queue. */
+function subscribe(caches: Caches, queue: WorkQueue, reconciler: Reconciler): (() => void)[] {
+  const onCluster = enqueueObject<StoredObject>(
+    queue,
+    (change) => generationChanged(change) || changed<StoredObject>(({ metadata }) => metadata.annotations)(change),
+  )
+  const onChild = (kind: string) => (change: Change<StoredObject>) => {
+    const key = ownerKey(change.object)
+    if (key === undefined) return
+    if (tampered(change)) reconciler.invalidate(key, kind, change.object.metadata.name)
+    queue.add(key)
+  }
+  // Pods belong to the StatefulSet; what matters of them is whether they run, and where.
+  const relevant = changed<PodObject>(
+    ({ status }) => status?.podIP,
+    ({ status }) => status?.containerStatuses?.map(({ state }) => state),
+    ({ status }) => status?.phase,
+  )
+  const onPod = (change: Change<PodObject>) => {
+    if (!relevant(change)) return
+    const { namespace, labels } = change.object.metadata
+    const name = labels?.['shardcluster.dev/cluster']
+    if (namespace && name) queue.add(`${namespace}/${name}`)
+  }
+  return [
+    ...caches.clusters.reflectors.map((reflector) => reflector.subscribe(onCluster)),
+    ...caches.statefulSets.reflectors.map((reflector) => reflector.subscribe(onChild('StatefulSet'))),
+    ...caches.services.reflectors.map((reflector) => reflector.subscribe(onChild('Service'))),
+    ...caches.budgets.reflectors.map((reflector) => reflector.subscribe(onChild('PodDisruptionBudget'))),
+    ...caches.pods.reflectors.map((reflector) => reflector.subscribe(onPod)),
+  ]
+}

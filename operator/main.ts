@@ -1,0 +1,66 @@
+import { randomBytes } from 'node:crypto'
+import { KubeConfig } from '@kubernetes/client-node'
+import { collectDefaultMetrics, Registry } from 'prom-client'
+import { systemClock } from '../src/support/clock.ts'
+import { createLogger } from '../src/support/logger.ts'
+import { Caches } from './caches.ts'
+import { parseConfig } from './config.ts'
+import { startHealthServer } from './kube/health.ts'
+import { elect } from './kube/leader.ts'
+import { leaseApi } from './kube/lease.ts'
+import { createKubeMetrics } from './kube/metrics.ts'
+import { KubeTransport } from './kube/transport.ts'
+import { lead } from './lead.ts'
+
+/**
+ * The operator: watches, takes part in the election, and works while it leads. Resolves after a clean end; a lost
+ * Lease ends the process with an error, because only a fresh process knows nothing that is out of date.
+ */
+export async function runOperator(environment: Record<string, string | undefined>, stop: AbortSignal): Promise<void> {
+  const config = parseConfig(environment)
+  const logger = createLogger('operator', config.logLevel)
+  const clock = systemClock
+  const random = Math.random
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const metrics = createKubeMetrics(registry)
+  const kubeConfig = new KubeConfig()
+  kubeConfig.loadFromDefault()
+  const transport = KubeTransport.fromConfig(kubeConfig, { clock, logger, metrics })
+  const caches = new Caches({ transport, clock, random, logger, metrics, namespaces: config.watchNamespaces })
+  const identity = `${config.podName}_${randomBytes(4).toString('hex')}`
+  const health = await startHealthServer({
+    host: '0.0.0.0',
+    probePort: config.httpPort,
+    metricsPort: config.httpPort,
+    live: { ping: () => undefined },
+    ready: { caches: () => (caches.synced ? undefined : 'the first lists have not been read') },
+    registry,
+  })
+  logger.info({ url: health.probeUrl, watch: config.watchNamespaces, identity }, 'the operator is up')
+  const watching = new AbortController()
+  const watches = caches.run(watching.signal)
+  await caches.whenSynced()
+  const end = await elect(
+    {
+      leases: leaseApi(transport),
+      identity,
+      namespace: config.namespace,
+      name: config.leaseName,
+      clock,
+      random,
+      logger,
+      metrics,
+      onStartedLeading: (term, signal) =>
+        lead({ config, transport, caches, clock, random, logger, metrics, registry, identity }, term, signal),
+      onStoppedLeading: (why) => logger.info({ why }, 'no longer leading'),
+    },
+    stop,
+  )
+  watching.abort()
+  await watches
+  await health.close()
+  await transport.close()
+  if (end === 'lost')
+    throw new Error('the leader Lease was lost: the process ends, so that a fresh one takes part again')
+}

@@ -1,0 +1,132 @@
+import type { ShardCluster } from '../../src/api/shard-cluster.ts'
+import { workerEnvironment } from '../../src/protocol/worker-settings.ts'
+import { KEY_SECRET_KEY, keySecretName, labelsOf } from './names.ts'
+
+export const SHARDER_PORT = 8080
+export const CONTAINER = 'sharder'
+
+const SECRETS = '/etc/shardcluster'
+const STATE = '/var/lib/shardcluster'
+
+/** The image's user: https://github.com/GoogleContainerTools/distroless calls it nonroot. */
+const NONROOT = 65_532
+
+/** What the operator itself brings to a pod. */
+export interface PodDefaults {
+  /** The operator's own image: one image holds all commands. */
+  readonly image: string
+  readonly imagePullPolicy: string | undefined
+}
+
+/** The pod template of the workers. Pod Security "restricted"; the token is a file, never an environment variable. */
+export function podTemplate(cluster: ShardCluster, defaults: PodDefaults, labels: Record<string, string>) {
+  const { worker } = cluster.spec
+  return {
+    metadata: {
+      labels: { ...worker.podLabels, ...labelsOf(cluster), ...labels },
+      annotations: {
+        'prometheus.io/scrape': 'true',
+        'prometheus.io/port': String(SHARDER_PORT),
+        'kubectl.kubernetes.io/default-container': CONTAINER,
+        ...worker.podAnnotations,
+      },
+    },
+    spec: {
+      // A sharder has no business with the API server.
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      terminationGracePeriodSeconds: worker.terminationGracePeriodSeconds,
+      securityContext: {
+        runAsNonRoot: true,
+        runAsUser: NONROOT,
+        runAsGroup: NONROOT,
+        fsGroup: NONROOT,
+        seccompProfile: { type: 'RuntimeDefault' },
+      },
+      ...scheduling(cluster),
+      containers: [container(cluster, defaults)],
+      volumes: [
+        { name: 'secrets', projected: { defaultMode: 0o440, sources: secretSources(cluster) } },
+        { name: 'state', emptyDir: {} },
+      ],
+    },
+  }
+}
+
+function container(cluster: ShardCluster, defaults: PodDefaults) {
+  const { worker } = cluster.spec
+  const imagePullPolicy = worker.imagePullPolicy ?? (worker.image === undefined ? defaults.imagePullPolicy : undefined)
+  return {
+    name: CONTAINER,
+    image: worker.image ?? defaults.image,
+    ...(imagePullPolicy && { imagePullPolicy }),
+    args: ['sharder'],
+    env: environment(cluster),
+    ports: [{ name: 'http', containerPort: SHARDER_PORT, protocol: 'TCP' }],
+    ...(worker.resources && { resources: worker.resources }),
+    // Ready means reachable, not "all shards connected": those may wait half an hour for their slots.
+    readinessProbe: { httpGet: { path: '/readyz', port: 'http' }, periodSeconds: 5, timeoutSeconds: 3 },
+    // Generous: a restart costs every session of the worker a resume.
+    livenessProbe: {
+      httpGet: { path: '/healthz', port: 'http' },
+      periodSeconds: 10,
+      timeoutSeconds: 5,
+      failureThreshold: 6,
+    },
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    },
+    volumeMounts: [
+      { name: 'secrets', mountPath: SECRETS, readOnly: true },
+      { name: 'state', mountPath: STATE },
+    ],
+  }
+}
+
+function environment(cluster: ShardCluster) {
+  const { worker, events } = cluster.spec
+  const settings = workerEnvironment({
+    host: '0.0.0.0',
+    port: SHARDER_PORT,
+    threads: worker.threads,
+    tokenFile: `${SECRETS}/token`,
+    authorizationFile: `${SECRETS}/authorization`,
+    sinks: events.map(({ name, http }) => ({
+      name,
+      http: { url: http.url, ...(http.authorizationSecretRef && { authorizationFile: `${SECRETS}/events-${name}` }) },
+    })),
+    logLevel: worker.logLevel,
+    stateDirectory: STATE,
+  })
+  return [
+    { name: 'POD_NAME', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.name' } } },
+    ...Object.entries(settings).map(([name, value]) => ({ name, value })),
+    ...(worker.env ?? []),
+  ]
+}
+
+function secretSources(cluster: ShardCluster) {
+  const { tokenSecretRef, events } = cluster.spec
+  const source = (name: string, key: string, path: string) => ({ secret: { name, items: [{ key, path }] } })
+  return [
+    source(tokenSecretRef.name, tokenSecretRef.key, 'token'),
+    source(keySecretName(cluster), KEY_SECRET_KEY, 'authorization'),
+    ...events.flatMap(({ name, http: { authorizationSecretRef: ref } }) =>
+      ref ? [source(ref.name, ref.key, `events-${name}`)] : [],
+    ),
+  ]
+}
+
+function scheduling({ spec: { worker } }: ShardCluster) {
+  const { nodeSelector, tolerations, affinity, topologySpreadConstraints, priorityClassName, imagePullSecrets } = worker
+  return {
+    ...(nodeSelector && { nodeSelector }),
+    ...(tolerations && { tolerations }),
+    ...(affinity && { affinity }),
+    ...(topologySpreadConstraints && { topologySpreadConstraints }),
+    ...(priorityClassName && { priorityClassName }),
+    ...(imagePullSecrets && { imagePullSecrets }),
+  }
+}

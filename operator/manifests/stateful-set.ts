@@ -1,0 +1,23 @@
+import type { ShardCluster } from '../../src/api/shard-cluster.ts'
+import { childMeta, selectorOf, serviceName, statefulSetName, TOTAL_SHARDS_LABEL } from './names.ts'
+import { type PodDefaults, podTemplate } from './pod.ts'
+
+/**
+ * The workers: pod k holds the k-th range of shards. Parallel: no worker waits for another to start. OnDelete: which
+ * pod is replaced when is a decision about sessions, not about pods. Scaling changes nothing in the template, so that
+ * no pod that stays is restarted.
+ */
+export function statefulSet(cluster: ShardCluster, totalShards: number, replicas: number, defaults: PodDefaults) {
+  const labels = { [TOTAL_SHARDS_LABEL]: String(totalShards) }
+  return {
+    metadata: childMeta(cluster, statefulSetName(cluster, totalShards), labels),
+    spec: {
+      replicas,
+      serviceName: serviceName(cluster),
+      podManagementPolicy: 'Parallel',
+      updateStrategy: { type: 'OnDelete' },
+      selector: { matchLabels: { ...selectorOf(cluster), ...labels } },
+      template: podTemplate(cluster, defaults, labels),
+    },
+  }
+}

@@ -1,0 +1,77 @@
+import type { Reason } from '../../src/api/conditions.ts'
+import type { ShardCluster } from '../../src/api/shard-cluster.ts'
+import type { ObjectClient } from '../kube/apply.ts'
+import { secrets } from '../kube/resources.ts'
+import { KEY_SECRET_KEY, keySecretName } from '../manifests/names.ts'
+import type { SecretObject } from './objects.ts'
+
+/** What a ShardCluster's Secrets say. Lives in memory only. */
+export interface Credentials {
+  readonly token: string
+  /** What the REST proxy wants; undefined: `Bot <token>`. */
+  readonly restAuthorization: string | undefined
+  /** The key between manager and workers; undefined: not made yet. */
+  readonly key: string | undefined
+}
+
+export type CredentialsAnswer =
+  | { readonly ok: true; readonly credentials: Credentials }
+  | { readonly ok: false; readonly problem: { readonly reason: Reason; readonly message: string } }
+
+/** Reads each Secret that the ShardCluster names, by name: listing or watching Secrets would be too much of a right. */
+export async function readCredentials(
+  client: ObjectClient,
+  cluster: ShardCluster,
+  signal: AbortSignal,
+): Promise<CredentialsAnswer> {
+  const { namespace } = cluster.metadata
+  const read = new Map<string, Promise<SecretObject | undefined>>()
+  const secretNamed = (name: string) => {
+    const known = read.get(name) ?? client.get<SecretObject>(secrets, { namespace, name }, { signal })
+    read.set(name, known)
+    return known
+  }
+  const values: string[] = []
+  for (const { field, ref } of references(cluster)) {
+    const secret = await secretNamed(ref.name)
+    if (!secret)
+      return missing(
+        'SecretNotFound',
+        `${field} names the Secret ${ref.name}, which does not exist in namespace ${namespace}: create it.`,
+      )
+    const value = Buffer.from(secret.data?.[ref.key] ?? '', 'base64')
+      .toString()
+      .trim()
+    if (value === '')
+      return missing(
+        'SecretKeyMissing',
+        `${field} names the key ${ref.key} of the Secret ${ref.name}, which is missing or empty: add it.`,
+      )
+    values.push(value)
+  }
+  const [token = '', restAuthorization] = values
+  const own = (await secretNamed(keySecretName(cluster)))?.data?.[KEY_SECRET_KEY]
+  return {
+    ok: true,
+    credentials: {
+      token,
+      restAuthorization: cluster.spec.rest.authorizationSecretRef ? restAuthorization : undefined,
+      key: own && Buffer.from(own, 'base64').toString(),
+    },
+  }
+}
+
+const missing = (reason: Reason, message: string): CredentialsAnswer => ({ ok: false, problem: { reason, message } })
+
+/** The token first, then the REST proxy's key; the sinks' keys are only checked for being there. */
+function references({ spec }: ShardCluster) {
+  return [
+    { field: 'spec.tokenSecretRef', ref: spec.tokenSecretRef },
+    ...(spec.rest.authorizationSecretRef
+      ? [{ field: 'spec.rest.authorizationSecretRef', ref: spec.rest.authorizationSecretRef }]
+      : []),
+    ...spec.events.flatMap(({ name, http: { authorizationSecretRef: ref } }) =>
+      ref ? [{ field: `http.authorizationSecretRef of the sink ${name} in spec.events`, ref }] : [],
+    ),
+  ]
+}

@@ -1,0 +1,50 @@
+import type { StoredObject } from '../kube/objects.ts'
+
+/** The fields of child objects that are read; everything else stays unread JSON. */
+export interface StatefulSetObject extends StoredObject {
+  readonly spec: { readonly replicas?: number }
+  readonly status?: { readonly replicas?: number; readonly readyReplicas?: number }
+}
+
+export interface PodObject extends StoredObject {
+  readonly status?: {
+    readonly podIP?: string
+    readonly phase?: string
+    readonly containerStatuses?: readonly ContainerStatus[]
+    readonly conditions?: readonly { readonly type: string; readonly status: string; readonly message?: string }[]
+  }
+}
+
+interface ContainerStatus {
+  readonly name: string
+  readonly state?: {
+    readonly running?: object
+    readonly waiting?: { readonly reason?: string; readonly message?: string }
+    readonly terminated?: { readonly reason?: string; readonly exitCode?: number }
+  }
+}
+
+export interface SecretObject extends StoredObject {
+  readonly data?: Readonly<Record<string, string>>
+}
+
+/** The pod's ordinal: the number its name ends in. */
+export const ordinalOf = (pod: PodObject): number => Number(/(\d+)$/.exec(pod.metadata.name)?.[1] ?? -1)
+
+const containerOf = (pod: PodObject, name: string) =>
+  pod.status?.containerStatuses?.find((status) => status.name === name)
+
+/** A process runs in it that may hold shards. */
+export const runs = (pod: PodObject, container: string): boolean =>
+  containerOf(pod, container)?.state?.running !== undefined
+
+/** Why a pod does not run, in Kubernetes' words. */
+export function whyNotRunning(pod: PodObject, container: string): string {
+  const state = containerOf(pod, container)?.state
+  const waiting = state?.waiting
+  if (waiting?.reason) return waiting.message ? `${waiting.reason}: ${waiting.message.slice(0, 200)}` : waiting.reason
+  if (state?.terminated)
+    return `${state.terminated.reason ?? 'terminated'} (exit code ${state.terminated.exitCode ?? '?'})`
+  const unscheduled = pod.status?.conditions?.find(({ type, status }) => type === 'PodScheduled' && status === 'False')
+  return unscheduled?.message?.slice(0, 200) ?? pod.status?.phase ?? 'starting'
+}

@@ -1,0 +1,106 @@
+import type { Reason } from '../../src/api/conditions.ts'
+import type { ShardClusterStatus, WorkerStatus } from '../../src/api/status.ts'
+import { type Facts, findings, mergeConditions } from '../../src/domain/conditions.ts'
+import { rangeOf, sizeOf } from '../../src/domain/ranges.ts'
+import { selectorOf, selectorText } from '../manifests/names.ts'
+import { CONTAINER } from '../manifests/pod.ts'
+import { ordinalOf, type PodObject, runs, whyNotRunning } from './objects.ts'
+import type { Observed } from './observed.ts'
+
+interface Decided {
+  readonly totalShards: number | undefined
+  readonly userProblem: { readonly reason: Reason; readonly message: string } | undefined
+  readonly pods: readonly PodObject[]
+}
+
+/** The whole status, from what was observed and decided. */
+export function statusOf(observed: Observed, decided: Decided): ShardClusterStatus {
+  const { cluster, fleet, time } = observed
+  const { totalShards, pods } = decided
+  const facts = factsOf(observed, decided)
+  const workerStatuses = totalShards === undefined ? [] : workerRows(observed, totalShards, facts)
+  const ready = fleet?.ready ?? 0
+  return {
+    observedGeneration: cluster.metadata.generation ?? 0,
+    selector: selectorText(selectorOf(cluster)),
+    workers: pods.length,
+    readyWorkers: workerStatuses.filter(
+      ({ ordinal, ready, first, last }) => ordinal < cluster.spec.totalWorkers && ready === last - first + 1,
+    ).length,
+    readyShards: ready,
+    ...(totalShards !== undefined && { totalShards, shards: `${ready}/${totalShards}` }),
+    ...(fleet?.maxConcurrency !== undefined && { maxConcurrency: fleet.maxConcurrency }),
+    ...(fleet?.budget && {
+      identify: {
+        total: fleet.budget.total,
+        remaining: fleet.budget.left,
+        resetTime: fleet.budget.resetTime,
+        waiting: fleet.waiting,
+        ...(observed.estimatedTime !== undefined && { estimatedCompletionTime: observed.estimatedTime }),
+      },
+    }),
+    workerStatuses,
+    conditions: mergeConditions(
+      observed.status.conditions ?? [],
+      findings(facts),
+      cluster.metadata.generation ?? 0,
+      time,
+    ),
+  }
+}
+
+function factsOf(observed: Observed, { totalShards, userProblem, pods }: Decided): Facts {
+  const { fleet, cluster, estimatedTime } = observed
+  const { totalWorkers, identify } = cluster.spec
+  const byOrdinal = new Map(pods.map((pod) => [ordinalOf(pod), pod]))
+  const known = new Map(fleet?.workers.map((worker) => [worker.ordinal, worker]))
+  const ordinals = new Set([...Array(totalWorkers).keys(), ...known.keys()])
+  return {
+    ready: fleet?.ready ?? 0,
+    waiting: fleet?.waiting ?? 0,
+    identifying: fleet?.identifying ?? 0,
+    resuming: fleet?.resuming ?? 0,
+    misplaced: fleet?.misplaced ?? 0,
+    fatal: fleet?.fatal,
+    failing: fleet?.failing ?? [],
+    sessionProblem: fleet?.sessionProblem,
+    budget: fleet?.budget,
+    shortOfBudget: fleet?.shortOfBudget ?? false,
+    totalShards,
+    totalWorkers,
+    reserve: identify.reserve,
+    estimatedTime,
+    userProblem,
+    workers: [...ordinals].map((ordinal) => {
+      const worker = known.get(ordinal)
+      const pod = byOrdinal.get(ordinal)
+      return {
+        ordinal,
+        name: pod && runs(pod, CONTAINER) ? pod.metadata.name : undefined,
+        size: totalShards === undefined ? 0 : sizeOf(rangeOf(ordinal, totalShards, totalWorkers)),
+        connected: worker?.connected ?? false,
+        message:
+          pod && !runs(pod, CONTAINER)
+            ? `pod ${pod.metadata.name}: ${whyNotRunning(pod, CONTAINER)}`
+            : (worker?.message ?? 'it has no pod yet'),
+        sinks: worker?.sinks ?? [],
+      }
+    }),
+  }
+}
+
+function workerRows({ fleet, cluster }: Observed, totalShards: number, facts: Facts): WorkerStatus[] {
+  const { totalWorkers } = cluster.spec
+  return facts.workers.map(({ ordinal, name, connected, message }) => {
+    const range = rangeOf(ordinal, totalShards, totalWorkers)
+    const ready = fleet?.workers.find((worker) => worker.ordinal === ordinal)?.ready ?? 0
+    return {
+      ordinal,
+      ...(name !== undefined && { pod: name }),
+      first: range.first,
+      last: range.last,
+      ready,
+      ...(!connected && message !== undefined && { message }),
+    }
+  })
+}
