@@ -33,6 +33,8 @@ type ConnectedBot = Bot<GatewayConnection>
 export interface ConnectionHost extends Pick<RenderContext, 'guilds' | 'extras'> {
   readonly settings: SimulatorSettings
   readonly clock: Clock
+  /** What is read now came at this time or later. */
+  arrivedAfter(): number
   readonly faults: Faults
   readonly bots: { find(token: string): ConnectedBot | undefined }
   readonly counts: { received: number; dispatches: number }
@@ -191,7 +193,11 @@ export class GatewayConnection {
     const bot = this.#gateway.bots.find(d.token)
     this.#bot = bot
     if (bot === undefined) this.close(CloseCode.AuthenticationFailed)
-    else if (op === 2) this.#identified(bot, bot.rules.identify(this, { shard: d.shard, intents: d.intents }))
+    else if (op === 2)
+      this.#identified(
+        bot,
+        bot.rules.identify(this, { shard: d.shard, intents: d.intents }, this.#gateway.arrivedAfter()),
+      )
     else this.#resumed(bot, d.seq, bot.rules.resume(this, { sessionId: d.session_id, seq: d.seq }))
   }
 

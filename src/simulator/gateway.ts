@@ -2,7 +2,8 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
-import type { Cancel, Clock } from '../support/clock.ts'
+import { type Cancel, type Clock, systemClock } from '../support/clock.ts'
+import { ArrivalWatch } from './arrival.ts'
 import { type Bot, Bots } from './bots.ts'
 import type { TransportCompression } from './compression.ts'
 import { type ConnectionHost, type ConnectionQuery, GatewayConnection } from './connection.ts'
@@ -42,6 +43,8 @@ export class Gateway implements ConnectionHost {
   readonly #hello: Buffer
   readonly #server: WebSocketServer
   readonly #hung = new Set<Duplex>()
+  /** Injected time does not stand still. */
+  readonly #arrivals: ArrivalWatch | undefined
   #cancelSweep: Cancel
 
   constructor(settings: SimulatorSettings, clock: Clock) {
@@ -60,6 +63,11 @@ export class Gateway implements ConnectionHost {
       maxPayload: LONGEST_MESSAGE,
     })
     this.#cancelSweep = this.#sweepLater()
+    this.#arrivals = clock === systemClock ? new ArrivalWatch(() => clock.now()) : undefined
+  }
+
+  arrivedAfter(): number {
+    return this.#arrivals?.earliest() ?? this.clock.now()
   }
 
   /** Takes over an HTTP upgrade, or refuses it. `gatewayUrl` is what READY will advertise. */
@@ -129,6 +137,7 @@ export class Gateway implements ConnectionHost {
   /** Cuts every connection and stops the timer. */
   close(): void {
     this.#cancelSweep()
+    this.#arrivals?.stop()
     for (const connection of this.connections) connection.drop()
     for (const socket of this.#hung) socket.destroy()
     this.#server.close()

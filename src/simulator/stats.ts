@@ -10,6 +10,8 @@ export interface BotStats extends BotCounts {
   readonly maxConcurrency: number
   readonly sessionStart: StartLimitState
   readonly tokenReset: boolean
+  /** When the first and the last IDENTIFY came, in milliseconds since 1970; absent before the first. */
+  readonly identifySpan?: { readonly firstAt: number; readonly lastAt: number }
   /** Sessions, live or resumable. */
   readonly sessions: number
   /** Shards with a live connection. */
@@ -89,6 +91,7 @@ function botStats({ applicationId, rules }: GatewayBot, detail: boolean): BotSta
     maxConcurrency: rules.maxConcurrency,
     sessionStart: rules.startLimit,
     tokenReset: rules.tokenReset,
+    ...(rules.identifySpan && { identifySpan: rules.identifySpan }),
     sessions: rules.sessions.size,
     connectedShards: live.length,
     violations: rules.violations.counts,

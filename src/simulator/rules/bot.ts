@@ -74,6 +74,8 @@ export class BotRules<C extends object> {
   }
   /** IDENTIFYs seen, by `id/total`. */
   readonly identifiesByShard = new Map<string, number>()
+  /** When the first and the last IDENTIFY came, in milliseconds since 1970; undefined before the first. */
+  identifySpan: { readonly firstAt: number; readonly lastAt: number } | undefined
   readonly sessions: SessionTable<C>
   readonly violations: Violations
   readonly #clock: Clock
@@ -121,17 +123,22 @@ export class BotRules<C extends object> {
     this.#startLimit.setRemaining(remaining, this.#clock.now())
   }
 
-  /** Judges an IDENTIFY on `connection`. Every one spends a session start, also one that is then refused. */
-  identify(connection: C, request: IdentifyRequest): IdentifyOutcome<C> {
+  /**
+   * Judges an IDENTIFY on `connection`. Every one spends a session start, also one that is then refused. `arrived`: when
+   * it may have come at the earliest (see IdentifyBuckets.take).
+   */
+  identify(connection: C, request: IdentifyRequest, arrived = this.#clock.now()): IdentifyOutcome<C> {
     if (this.#tokenReset) return { kind: 'close', code: CloseCode.AuthenticationFailed }
     const [id, total] = request.shard ?? [0, 1]
     this.counts.identifies += 1
+    const at = this.#clock.date().getTime()
+    this.identifySpan = { firstAt: this.identifySpan?.firstAt ?? at, lastAt: at }
     const key = `${id}/${total}`
     this.identifiesByShard.set(key, (this.identifiesByShard.get(key) ?? 0) + 1)
     if (!this.#startLimit.spend(this.#clock.now())) return this.#resetToken([id, total])
     const fatal = this.#fatalCode(request)
     if (fatal !== undefined) return this.#refuse(fatal, [id, total])
-    const bucket = this.#buckets.take(id, this.#clock.now())
+    const bucket = this.#buckets.take(id, this.#clock.now(), arrived)
     if (!bucket.granted) {
       const early = `${bucket.earlyByMs.toFixed(1)} ms before bucket ${bucket.bucket} was free (shard ${bucket.heldBy})`
       this.violation('bucket', `IDENTIFY of shard ${id}/${total} ${early}`, [id, total])

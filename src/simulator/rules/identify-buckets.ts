@@ -34,13 +34,16 @@ export class IdentifyBuckets {
     this.#held = new Map(held.map((entry) => [entry.shardId % maxConcurrency, entry]))
   }
 
-  /** Takes the bucket of `shardId` at `now` (milliseconds of a monotonic clock), or says why not. */
-  take(shardId: number, now: number): BucketDecision {
+  /**
+   * Takes the bucket of `shardId` at `now` (milliseconds of a monotonic clock), or says why not. `arrived`: when the
+   * IDENTIFY may have come at the earliest, where it could not be read at once; what is not certainly too early is not.
+   */
+  take(shardId: number, now: number, arrived = now): BucketDecision {
     const bucket = shardId % this.#maxConcurrency
     const held = this.#held.get(bucket)
     const earlyByMs = held === undefined ? 0 : held.at + this.#windowMs - now
     if (held !== undefined && earlyByMs > 0) return { granted: false, bucket, earlyByMs, heldBy: held.shardId }
-    this.#held.set(bucket, { shardId, at: now })
+    this.#held.set(bucket, { shardId, at: arrived })
     return { granted: true, bucket }
   }
 }
