@@ -1,0 +1,36 @@
+{{/* All that the operator may do in the namespaces of its ShardClusters. */}}
+{{- define "shardcluster.rules" -}}
+- apiGroups: [shardcluster.dev]
+  resources: [shardclusters]
+  verbs: [get, list, watch]
+- apiGroups: [shardcluster.dev]
+  resources: [shardclusters/status]
+  verbs: [patch]
+# Owner references with blockOwnerDeletion need this where OwnerReferencesPermissionEnforcement is on (OpenShift).
+- apiGroups: [shardcluster.dev]
+  resources: [shardclusters/finalizers]
+  verbs: [update]
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: [create, delete, get, list, patch, watch]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [create, delete, get, list, patch, watch]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [create, delete, get, list, patch, watch]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [create, delete, get, list, patch, watch]
+# Delete is how a worker is restarted: the StatefulSets are OnDelete.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [delete, get, list, watch]
+# Single Secrets by their name; neither list nor watch, which would read every Secret there is.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create, get, patch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}

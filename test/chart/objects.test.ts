@@ -1,0 +1,169 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { CHART, EVERYTHING, find, helm, names, pods, type Rendered, render } from './helm.ts'
+
+test('a release is these objects', async () => {
+  expect(names(await render())).toMatchInlineSnapshot(`
+    [
+      "ClusterRole/shardcluster",
+      "ClusterRole/shardcluster-edit",
+      "ClusterRole/shardcluster-view",
+      "ClusterRoleBinding/shardcluster",
+      "CustomResourceDefinition/shardclusters.shardcluster.dev",
+      "Deployment/shardcluster",
+      "Pod/shardcluster-test-ready",
+      "Role/shardcluster-leader-election",
+      "RoleBinding/shardcluster-leader-election",
+      "Service/shardcluster",
+      "ServiceAccount/shardcluster",
+    ]
+  `)
+})
+
+test('with everything switched on it is these', async () => {
+  const plain = names(await render())
+  const more = names(await render(EVERYTHING)).filter((name) => !plain.includes(name))
+  expect(more).toMatchInlineSnapshot(`
+    [
+      "Deployment/shardcluster-rest-proxy",
+      "Deployment/shardcluster-sample-bot",
+      "Deployment/shardcluster-simulator",
+      "NetworkPolicy/shardcluster-operator",
+      "NetworkPolicy/shardcluster-rest-proxy",
+      "NetworkPolicy/shardcluster-sample-bot",
+      "NetworkPolicy/shardcluster-simulator",
+      "PodDisruptionBudget/shardcluster-operator",
+      "Secret/shardcluster-trial",
+      "Service/shardcluster-rest-proxy",
+      "Service/shardcluster-sample-bot",
+      "Service/shardcluster-simulator",
+    ]
+  `)
+})
+
+describe('on every object', () => {
+  test('the labels that Kubernetes recommends, and those that were given', async () => {
+    for (const { kind, metadata } of await render({ ...EVERYTHING, commonLabels: { team: 'gateway' } })) {
+      expect(metadata.labels, `${kind}/${metadata.name}`).toMatchObject({
+        'app.kubernetes.io/name': 'shardcluster',
+        'app.kubernetes.io/instance': 'shardcluster',
+        'app.kubernetes.io/version': '0.1.0',
+        'app.kubernetes.io/managed-by': 'Helm',
+        'helm.sh/chart': 'shardcluster-0.1.0',
+        team: 'gateway',
+      })
+    }
+  })
+
+  test('a name of at most 63 characters, however long that of the release is', async () => {
+    const objects = await render(EVERYTHING, 'a-release-with-the-longest-name-that-helm-will-accept')
+    for (const { kind, metadata } of objects) {
+      if (kind !== 'CustomResourceDefinition') expect(metadata.name.length, metadata.name).toBeLessThanOrEqual(63)
+    }
+  })
+
+  test('the prefix that was given', async () => {
+    const objects = await render({ ...EVERYTHING, fullnameOverride: 'gateway' })
+    const others = objects.filter(({ metadata }) => !/^gateway(-|$)/.test(metadata.name))
+    expect(names(others)).toEqual(['CustomResourceDefinition/shardclusters.shardcluster.dev'])
+  })
+})
+
+describe('selectors', () => {
+  const matches = (selector: object, labels: object = {}) =>
+    Object.entries(selector).every(([key, value]) => (labels as Record<string, string>)[key] === value)
+
+  test('each Service, PodDisruptionBudget and NetworkPolicy selects the pod of one Deployment', async () => {
+    const objects = await render(EVERYTHING)
+    const selecting = objects.filter(({ kind }) => /Service$|PodDisruptionBudget|NetworkPolicy/.test(kind))
+    expect(selecting).toHaveLength(9)
+    for (const object of selecting) {
+      const selected = pods(objects).filter(({ metadata }) => matches(selectorOf(object), metadata.labels))
+      expect(
+        selected.map(({ metadata }) => metadata.name),
+        `${object.kind}/${object.metadata.name}`,
+      ).toEqual([object.metadata.name.replace(/-operator$/, '')])
+    }
+  })
+
+  test('each Service leads to a port that its pod names', async () => {
+    const objects = await render(EVERYTHING)
+    const services = objects.filter(({ kind }) => kind === 'Service')
+    const served = services.map(({ metadata: { name }, spec }) => {
+      const ports = find(objects, 'Deployment', name).spec?.template?.spec.containers[0]?.ports ?? []
+      return [name, ports.find(({ name: port }) => port === spec?.ports?.[0]?.targetPort)?.containerPort]
+    })
+    expect(Object.fromEntries(served)).toEqual({
+      shardcluster: 8081,
+      'shardcluster-rest-proxy': 8000,
+      'shardcluster-simulator': 8082,
+      'shardcluster-sample-bot': 8090,
+    })
+  })
+
+  test('neither a version nor a label changes what a Deployment selects, which it must not', async () => {
+    const before = find(await render(), 'Deployment', 'shardcluster')
+    const after = find(
+      await render({ commonLabels: { team: 'gateway' }, image: { tag: '9' } }),
+      'Deployment',
+      'shardcluster',
+    )
+    expect(selectorOf(after)).toEqual(selectorOf(before))
+  })
+
+  const selectorOf = ({ spec }: Rendered): object =>
+    (spec?.['podSelector'] as Rendered['spec'])?.['matchLabels'] ?? spec?.selector?.matchLabels ?? spec?.selector ?? {}
+})
+
+describe('the PodDisruptionBudget', () => {
+  test('lets one operator go at a time, and never keeps a broken one', async () => {
+    const { spec } = find(await render({ replicas: 2 }), 'PodDisruptionBudget', 'shardcluster-operator')
+    expect(spec).toMatchObject({ maxUnavailable: 1, unhealthyPodEvictionPolicy: 'AlwaysAllow' })
+  })
+
+  test.for([{ replicas: 1 }, { replicas: 2, podDisruptionBudget: { enabled: false } }])(
+    'is not there with %j',
+    async (values) => {
+      expect(names(await render(values))).not.toContain('PodDisruptionBudget/shardcluster-operator')
+    },
+  )
+})
+
+describe('NetworkPolicies', () => {
+  test('admit the given peers, each to its own', async () => {
+    const peer = (name: string) => [{ namespaceSelector: { matchLabels: { name } } }]
+    const objects = await render({
+      ...EVERYTHING,
+      networkPolicy: { enabled: true, metricsFrom: peer('monitoring'), restProxyFrom: peer('bots') },
+    })
+    const ingress = (name: string) => find(objects, 'NetworkPolicy', name).spec?.['ingress']
+    expect(ingress('shardcluster-operator')).toEqual([{ ports: [{ port: 'http' }], from: peer('monitoring') }])
+    expect(ingress('shardcluster-rest-proxy')).toEqual([{ ports: [{ port: 'http' }], from: peer('bots') }])
+    expect(ingress('shardcluster-simulator')).toEqual([{ ports: [{ port: 'http' }] }])
+  })
+})
+
+describe('the CustomResourceDefinition', () => {
+  const NAME = 'shardclusters.shardcluster.dev'
+  const shown = async (...flags: string[]) =>
+    await helm(['template', 'shardcluster', CHART, '--show-only=templates/crd.yaml', ...flags])
+
+  test('is the generated one, with labels and nothing else changed', async () => {
+    const generated = readFileSync(join(CHART, '..', '..', 'crds', 'shardcluster.yaml'), 'utf8')
+    const body = (text: string) => text.slice(text.indexOf('\nspec:\n')).trimEnd()
+    expect(body(await shown())).toBe(body(generated))
+    expect(body(generated)).toContain('\nspec:\n  group: shardcluster.dev\n')
+  })
+
+  test('stays on uninstall, unless that is not wanted', async () => {
+    const annotations = async (values: object) =>
+      find(await render(values), 'CustomResourceDefinition', NAME).metadata.annotations
+    expect(await annotations({})).toEqual({ 'helm.sh/resource-policy': 'keep' })
+    expect(await annotations({ crds: { keep: false } })).toBeUndefined()
+  })
+
+  test('is left out when somebody else installs it', async () => {
+    expect(names(await render({ crds: { enabled: false } }))).not.toContain(`CustomResourceDefinition/${NAME}`)
+  })
+})

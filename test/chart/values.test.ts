@@ -1,0 +1,96 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { CHART, EVERYTHING, helm, render } from './helm.ts'
+
+interface Schema {
+  readonly type?: string
+  readonly description?: string
+  readonly additionalProperties?: unknown
+  readonly properties?: Readonly<Record<string, Schema>>
+}
+
+const values = parse(readFileSync(join(CHART, 'values.yaml'), 'utf8'))
+const schema: Schema = JSON.parse(readFileSync(join(CHART, 'values.schema.json'), 'utf8'))
+
+test.for([
+  ['the defaults', {}],
+  ['everything switched on', EVERYTHING],
+  ['chosen namespaces', { watchNamespaces: ['one', 'two'] }],
+] as const)('helm lint has nothing to say about %s', async ([, given]) => {
+  const said = await helm(['lint', '--strict', CHART, '--values=-'], { input: JSON.stringify(given) })
+  expect(said).toContain('1 chart(s) linted, 0 chart(s) failed')
+  expect(said).not.toMatch(/\[(WARNING|ERROR)\]/)
+})
+
+test('the schema describes exactly the keys of values.yaml, each with a sentence', () => {
+  const { global: _, ...properties } = schema.properties ?? {}
+  expect(keys({ properties }).sort()).toEqual(valueKeys(values, { properties }).sort())
+  const silent = descriptions(schema).filter(([, description]) => !description?.endsWith('.'))
+  expect(silent).toEqual([])
+})
+
+/** Paths of what has a shape; a free-form object such as nodeSelector is one path. */
+const keys = ({ properties = {} }: Schema, prefix = ''): string[] =>
+  Object.entries(properties).flatMap(([key, inner]) =>
+    inner.properties ? keys(inner, `${prefix}${key}.`) : [prefix + key],
+  )
+
+const valueKeys = (object: object, { properties = {} }: Schema, prefix = ''): string[] =>
+  Object.entries(object).flatMap(([key, value]) => {
+    const inner = properties[key]
+    return inner?.properties ? valueKeys(value, inner, `${prefix}${key}.`) : [prefix + key]
+  })
+
+const descriptions = ({ properties = {} }: Schema, prefix = ''): [string, string | undefined][] =>
+  Object.entries(properties).flatMap(([key, inner]): [string, string | undefined][] => [
+    [prefix + key, inner.description],
+    ...descriptions(inner, `${prefix}${key}.`),
+  ])
+
+describe('refused with the path', () => {
+  const REFUSED: [object, RegExp][] = [
+    [{ replica: 2 }, /'': additional properties 'replica' not allowed|additional properties 'replica'/],
+    [{ image: { name: 'x' } }, /\/image.*additional properties 'name'/],
+    [{ restProxy: { tokenSecretRef: { nam: 'x' } } }, /\/restProxy\/tokenSecretRef.*additional properties 'nam'/],
+    [{ resources: { limit: {} } }, /\/resources.*additional properties 'limit'/],
+    [{ replicas: -1 }, /\/replicas.*minimum/],
+    [{ replicas: '2' }, /\/replicas.*got string, want integer/],
+    [{ image: { pullPolicy: 'Sometimes' } }, /\/image\/pullPolicy.*'Always', 'IfNotPresent', 'Never'/],
+    [{ image: { digest: 'latest' } }, /\/image\/digest.*does not match pattern/],
+    [{ image: { repository: '' } }, /\/image\/repository.*minLength/],
+    [{ watchNamespaces: 'one' }, /\/watchNamespaces.*got string, want array/],
+    [{ watchNamespaces: ['One'] }, /\/watchNamespaces\/0.*does not match pattern/],
+    [{ watchNamespaces: ['one', 'one'] }, /\/watchNamespaces.*items at 0 and 1 are equal/],
+    [{ logLevel: 'verbose' }, /\/logLevel.*must be one of/],
+    [{ service: { port: 0 } }, /\/service\/port.*minimum/],
+    [{ podLabels: { team: 1 } }, /\/podLabels\/team.*want string/],
+    [{ simulator: { timeScale: 0 } }, /\/simulator\/timeScale.*exclusiveMinimum/],
+    [{ simulator: { identifyWindowMilliseconds: 10 } }, /\/simulator\/identifyWindowMilliseconds.*minimum/],
+    [{ restProxy: { discordUrl: 'discord.com' } }, /\/restProxy\/discordUrl.*does not match pattern/],
+  ]
+  test.for(REFUSED)('%j', async ([given, sentence]) => {
+    await expect(render(given)).rejects.toThrow(sentence)
+  })
+})
+
+test('a parent chart may hand down its globals', async () => {
+  await expect(render({ global: { region: 'eu' } })).resolves.not.toHaveLength(0)
+})
+
+describe('what a schema cannot say is said by a sentence', () => {
+  test('a REST proxy needs a token', async () => {
+    const sentence = 'restProxy.tokenSecretRef.name is empty: name an existing Secret, or set simulator.enabled'
+    await expect(render({ restProxy: { enabled: true } })).rejects.toThrow(sentence)
+  })
+
+  test('a REST proxy needs a key', async () => {
+    const restProxy = { enabled: true, tokenSecretRef: { name: 'bot' } }
+    await expect(render({ restProxy })).rejects.toThrow('restProxy.authorizationSecretRef.name is empty')
+  })
+
+  test('the sample bot needs the simulator', async () => {
+    await expect(render({ sampleBot: { enabled: true } })).rejects.toThrow('sampleBot.enabled needs simulator.enabled')
+  })
+})
