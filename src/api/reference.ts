@@ -28,7 +28,8 @@ export function fieldTable(part: 'spec' | 'status'): string {
   }
   const schema = crd.spec.versions[0].schema.openAPIV3Schema.properties[part] ?? {}
   const rows = fieldsOf(schema, part).map(
-    ({ path, type, rule, description }) => `| \`${path}\` | ${type} | ${rule} | ${description.replaceAll('|', '\\|')} |`,
+    ({ path, type, rule, description }) =>
+      `| \`${path}\` | ${type} | ${rule} | ${description.replaceAll('|', '\\|')} |`,
   )
   return ['| field | type | default, limits | meaning |', '| --- | --- | --- | --- |', ...rows].join('\n')
 }
@@ -55,6 +56,7 @@ function ruleOf(field: Schema, required: boolean): string {
   const rules: string[] = []
   if (required) rules.push('required')
   if (field.default !== undefined && typeof field.default !== 'object') rules.push(`${field.default}`)
-  if (field.type === 'integer' && field.maximum !== undefined && field.maximum < 2 ** 31 - 1) rules.push(`${field.minimum ?? 0} to ${field.maximum}`)
+  if (field.type === 'integer' && field.maximum !== undefined && field.maximum < 2 ** 31 - 1)
+    rules.push(`${field.minimum ?? 0} to ${field.maximum}`)
   return rules.join('; ')
 }

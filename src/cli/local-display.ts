@@ -61,6 +61,8 @@ export class LocalDisplay implements RunDisplay {
       this.#progress.stop()
       for (const hint of this.#hints) this.say(hint)
       this.#hinted = true
+      this.#events = this.#bot?.stats().events ?? 0
+      return
     }
     if (!this.#bot) return
     const { events } = this.#bot.stats()

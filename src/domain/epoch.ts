@@ -8,3 +8,6 @@ const COMMANDS_PER_TERM = 100_000_000
 export function epochOf(term: number, counter: number): number {
   return term * COMMANDS_PER_TERM + counter
 }
+
+/** The term of the leader that an epoch comes from. A permit of an older term than the newest a worker saw is void. */
+export const termOf = (epoch: number): number => Math.floor(epoch / COMMANDS_PER_TERM)

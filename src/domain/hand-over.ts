@@ -47,7 +47,9 @@ export interface HandOverPlan {
 /** The next commands for these workers. `busy`: ordinals that have a command under way; they are left alone. */
 export function planHandOver(workers: readonly WorkerFacts[], target: Target, busy: ReadonlySet<number>): HandOverPlan {
   const holders = holdersOf(workers)
-  const takers = new Set(workers.filter((worker) => takes(worker, target, holders)).map(({ ordinal }) => ordinal))
+  const takers = new Set(
+    workers.filter((w) => !busy.has(w.ordinal) && takes(w, target, holders)).map(({ ordinal }) => ordinal),
+  )
   const releases: HandOverPlan['releases'][number][] = []
   const assigns: HandOverPlan['assigns'][number][] = []
   for (const worker of workers) {

@@ -10,7 +10,7 @@ import { GatewayManager } from '../manager/gateway-manager.ts'
 import { botOf, type Lanes } from '../manager/lanes.ts'
 import { restSessionInfo } from '../manager/session-info.ts'
 import type { WorkerSettings } from '../protocol/worker-settings.ts'
-import type { Clock } from '../support/clock.ts'
+import type { Cancel, Clock } from '../support/clock.ts'
 import type { Logger } from '../support/logger.ts'
 import { type Manifest, secretValue } from './manifest.ts'
 import type { RunDirectory } from './run-directory.ts'
@@ -24,9 +24,11 @@ export interface LocalOptions {
   readonly directory: RunDirectory
   /** Newer in each run than in the one before, so that epochs are. */
   readonly term: number
-  readonly onChange: () => void
   readonly onTrouble: (message: string) => void
 }
+
+/** Changes are gathered this long, in milliseconds. */
+const OBSERVE_MS = 50
 
 /** A ShardCluster on this machine: the same manager as in Kubernetes, with child processes as workers. */
 export class LocalCluster {
@@ -38,6 +40,7 @@ export class LocalCluster {
   readonly #workers = new Map<number, WorkerProcess>()
   #cluster: ShardCluster
   #conditions: Condition[] = []
+  #observing: Cancel | undefined
   #stopping: Promise<unknown> | undefined
 
   /** @throws ManifestError when a Secret is missing. */
@@ -56,7 +59,7 @@ export class LocalCluster {
       logger,
       lane,
       term,
-      onChange: options.onChange,
+      onChange: () => this.observeSoon(),
     })
     this.apply(cluster, manifest)
   }
@@ -80,6 +83,14 @@ export class LocalCluster {
     for (let ordinal = 0; ordinal < cluster.spec.totalWorkers; ordinal++)
       this.#ensure(this.#settings(ordinal, token, manifest))
     this.observe()
+  }
+
+  /** The fleet or the processes changed: looks again, once, soon. */
+  observeSoon(): void {
+    this.#observing ??= this.#options.clock.after(OBSERVE_MS, () => {
+      this.#observing = undefined
+      this.observe()
+    })
   }
 
   /** Tells the manager which workers there are, and ends those that nobody needs any more. */
@@ -108,6 +119,7 @@ export class LocalCluster {
 
   /** Closes every shard so that its session lives on, hands the last events over, ends the processes. */
   stop(): Promise<unknown> {
+    this.#observing?.()
     this.#stopping ??= Promise.all([
       this.#manager.stop(),
       ...[...this.#workers.values()].map((worker) => worker.stop()),
@@ -118,7 +130,7 @@ export class LocalCluster {
   #ensure(settings: WorkerSettings): void {
     const running = this.#workers.get(settings.workerId)
     if (running && JSON.stringify(running.settings) === JSON.stringify(settings)) return
-    const { directory, dispatcher, onChange, onTrouble } = this.#options
+    const { directory, dispatcher, onTrouble } = this.#options
     const start = () => {
       if (this.#stopping) return
       const worker = new WorkerProcess({
@@ -127,10 +139,7 @@ export class LocalCluster {
         dispatcher,
         logFile: directory.file(`${this.name}-${settings.workerId}.log`),
         graceMs: this.#cluster.spec.worker.terminationGracePeriodSeconds * 1_000,
-        onChange: () => {
-          this.observe()
-          onChange()
-        },
+        onChange: () => this.observeSoon(),
         onTrouble,
       })
       this.#workers.set(settings.workerId, worker)

@@ -81,7 +81,7 @@ function clusterOf(json: unknown, at: (path: readonly PropertyKey[]) => string):
     totalShards === undefined
       ? undefined
       : shardCountProblem(totalShards, { ...cluster.spec, shardMultiple: gateway.shardMultiple })
-  if (problem) throw new ManifestError(`${at(['spec', 'totalShards'])}: ${problem.message}`)
+  if (problem) throw new ManifestError(`${at(['spec', 'totalShards'])}: spec.totalShards: ${problem.message}`)
   return cluster
 }
 

@@ -113,9 +113,6 @@ class Runner {
       dispatcher: this.#agent,
       directory,
       term: Math.floor(clock.date().getTime() / 60_000) % 80_000_000,
-      onChange: () => {
-        for (const { cluster } of this.#running.values()) cluster.observe()
-      },
       onTrouble: (message) => display.say(message),
     }
   }

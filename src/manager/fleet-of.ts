@@ -81,7 +81,7 @@ function workerFleet(
     held: view?.held().size ?? 0,
     connected: view?.connected ?? false,
     draining: view?.draining ?? false,
-    message: link ? link.lastError : 'its pod does not run yet',
+    message: link ? link.lastError : 'it does not run yet',
     sinks: view?.sinks ?? [],
   }
 }

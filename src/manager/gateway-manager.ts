@@ -25,6 +25,8 @@ export interface ManagerOptions {
   readonly lane: IdentifyLane
   /** The leader's term: its epochs are newer than those of all before it. */
   readonly term: number
+  /** Numbers the term's commands; shared by managers that follow one another on the same workers. Default: its own. */
+  readonly count?: () => number
   /** The fleet changed. Called often; the callee gathers. */
   readonly onChange: () => void
 }
@@ -62,6 +64,7 @@ export class GatewayManager implements IdentifySource {
       ...options,
       links: this.#links,
       sessions: this.#sessions,
+      identifying: this.#identifying,
       signal: this.#stopped.signal,
       onSettled: () => {
         this.#recount()
@@ -96,14 +99,16 @@ export class GatewayManager implements IdentifySource {
   /** Takes the workers that exist. One that is missing is gone: nothing it held lives any more. */
   setWorkers(refs: readonly WorkerRef[]): void {
     const uids = new Map(refs.map(({ ordinal, uid }) => [ordinal, uid]))
-    for (const [ordinal, link] of this.#links) if (uids.get(ordinal) !== link.ref.uid) this.#forget(ordinal, link)
+    const gone = [...this.#links].filter(([ordinal, link]) => uids.get(ordinal) !== link.ref.uid)
+    for (const [ordinal, link] of gone) this.#forget(ordinal, link)
+    const fresh = refs.filter(({ ordinal }) => !this.#links.has(ordinal))
     const { clock, random, logger } = this.#options
-    for (const ref of refs) {
-      if (this.#links.has(ref.ordinal)) continue
+    for (const ref of fresh) {
       const onChange = (link: WorkerLink, changed: Changed | undefined) => this.#heard(link, changed)
       this.#links.set(ref.ordinal, new WorkerLink({ ref, clock, random, logger, onChange }))
     }
-    this.#changed()
+    // Whoever listens for changes may call this again: the same workers are no change.
+    if (gone.length > 0 || fresh.length > 0) this.#changed()
   }
 
   /** Whether a worker beyond `totalWorkers` can be removed: it holds nothing. Of one that is not known, nothing can be said. */
@@ -148,6 +153,7 @@ export class GatewayManager implements IdentifySource {
     this.#identifying.add(shardId)
     this.#candidates.delete(shardId)
     const slotInMs = Math.max(0, slotAt - clock.now())
+    const before = link.view.shards.get(shardId)
     const command = { shardId, epoch: this.#handOver.epochFor(link.ref.ordinal), slotInMs }
     const answer = await withDeadline(
       clock,
@@ -156,9 +162,10 @@ export class GatewayManager implements IdentifySource {
       (signal) => link.ref.port.identify(command, signal),
     )
     this.#identifying.delete(shardId)
-    // The stream will say so too, but perhaps after the next plan, which must not spend a second slot on it.
-    const known = link.view.shards.get(shardId)
-    if (answer.ok && known) link.view.shards.set(shardId, { ...known, state: 'Connected' })
+    // The stream will say so too, but perhaps after the next plan, which must not spend a second slot on it. What it
+    // said since is newer than this answer may be.
+    if (answer.ok && before && link.view.shards.get(shardId) === before)
+      link.view.shards.set(shardId, { ...before, state: 'Connected' })
     const outcome = this.#attempts.settle(shardId, answer, clock.now())
     if (!answer.ok) {
       logger.warn({ cluster: this.cluster, shardId, ...answer.failure }, 'a shard did not identify')
@@ -235,7 +242,12 @@ export class GatewayManager implements IdentifySource {
     if (record?.state === 'Offline' && link && this.#reportsPresentOptions(link))
       this.#freeze(record.closeCode ?? 4004, shardId)
     if (record?.state !== 'Unidentified' || !link?.view.connected || link.view.draining) return
-    if (!this.#handOver.obeyed(link.ref.ordinal) || this.#countProblem()) return
+    if (
+      !this.#handOver.obeyed(link.ref.ordinal) ||
+      this.#handOver.releasing(link.ref.ordinal, shardId) ||
+      this.#countProblem()
+    )
+      return
     const { order, reserve } = desired.identify
     const { maxConcurrency } = lane.info.limit
     this.#candidates.set(shardId, {

@@ -13,7 +13,11 @@ export interface HandOverOptions {
   readonly logger: Logger
   readonly links: ReadonlyMap<number, WorkerLink>
   readonly sessions: SessionLedger
+  /** Shards with an IDENTIFY under way that the state streams may not show yet. */
+  readonly identifying: ReadonlySet<number>
   readonly term: number
+  /** See ManagerOptions. */
+  readonly count?: () => number
   /** Aborted when the manager stops. */
   readonly signal: AbortSignal
   /** A command was carried out or refused: plan again. */
@@ -35,12 +39,22 @@ interface Told {
   readonly gatewayKey: string
 }
 
+/** Shards given to a worker that its state stream does not show yet: it may hold them from the moment they are sent. */
+interface Offer {
+  readonly epoch: number
+  readonly bootId: string | undefined
+  readonly shardIds: Set<number>
+}
+
 /** Carries out what planHandOver says: one command at a time to each worker, each with a newer epoch. */
 export class HandOverLoop {
   readonly #options: HandOverOptions
   readonly #told = new Map<number, Told>()
   readonly #epochs = new Map<number, number>()
+  readonly #offers = new Map<number, Offer[]>()
   readonly #busy = new Set<number>()
+  /** Told to give up, and not answered: the stream may say that they are gone before the answer brings their sessions. */
+  readonly #releasing = new Map<number, ReadonlySet<number>>()
   #counter = 0
 
   constructor(options: HandOverOptions) {
@@ -53,9 +67,15 @@ export class HandOverLoop {
     return told !== undefined && told.bootId === this.#options.links.get(ordinal)?.view.bootId
   }
 
+  /** Whether this worker was told to give the shard up, and did not answer yet. */
+  releasing(ordinal: number, shardId: number): boolean {
+    return this.#releasing.get(ordinal)?.has(shardId) === true
+  }
+
   forget(ordinal: number): void {
     this.#told.delete(ordinal)
     this.#epochs.delete(ordinal)
+    this.#offers.delete(ordinal)
   }
 
   factsOf(ordinal: number): WorkerFacts | undefined {
@@ -63,7 +83,17 @@ export class HandOverLoop {
     if (!link) return undefined
     const { connected, draining } = link.view
     const assigned = this.obeyed(ordinal) ? this.#told.get(ordinal) : undefined
-    return { ordinal, connected, draining, held: link.view.held(), identifying: link.view.identifying(), assigned }
+    const held = new Set([...link.view.held(), ...this.#offered(link), ...(this.#releasing.get(ordinal) ?? [])])
+    const identifying = new Set([...link.view.identifying(), ...this.#options.identifying])
+    return { ordinal, connected, draining, held, identifying, assigned }
+  }
+
+  /** Offers are over when the stream shows what was written after them, or another process. */
+  *#offered({ ref, view }: WorkerLink): Generator<number> {
+    const offers = this.#offers.get(ref.ordinal) ?? []
+    const open = offers.filter(({ epoch, bootId }) => bootId === view.bootId && epoch > view.epoch)
+    this.#offers.set(ref.ordinal, open)
+    for (const { shardIds } of open) yield* shardIds
   }
 
   /**
@@ -110,8 +140,11 @@ export class HandOverLoop {
       gateway,
       sessions: sessions.resumable(missing, target.totalShards, clock.now()),
     }
+    const offer = { epoch: command.epoch, bootId, shardIds: new Set(missing) }
+    this.#offers.set(plan.ordinal, [...(this.#offers.get(plan.ordinal) ?? []), offer])
     const answer = await this.#within(link, (signal) => link.ref.port.assign(command, signal))
     if (!answer.ok) {
+      if (answer.failure.code !== 'UNKNOWN') offer.shardIds.clear()
       // Perhaps it obeyed and the answer was lost: what it was told before may no longer hold.
       if (answer.failure.code === 'UNKNOWN') this.#told.delete(plan.ordinal)
       return answer.failure
@@ -125,11 +158,16 @@ export class HandOverLoop {
   async #release(link: WorkerLink, shardIds: readonly number[]) {
     const { sessions, clock, logger, cluster } = this.#options
     const command = { epoch: this.#nextEpoch(link.ref.ordinal), shardIds: [...shardIds] }
+    this.#releasing.set(link.ref.ordinal, new Set(shardIds))
     const answer = await this.#within(link, (signal) => link.ref.port.release(command, signal))
+    this.#releasing.delete(link.ref.ordinal)
     if (!answer.ok) return answer.failure
     for (const session of answer.value.sessions) sessions.record(session, false, clock.now())
     // The stream will say so too, but perhaps after the next plan.
-    for (const shardId of answer.value.released) link.view.shards.delete(shardId)
+    for (const shardId of answer.value.released) {
+      link.view.shards.delete(shardId)
+      for (const offer of this.#offers.get(link.ref.ordinal) ?? []) offer.shardIds.delete(shardId)
+    }
     logger.info({ cluster, worker: link.ref.name, shards: shardIds.length }, 'released shards')
     return undefined
   }
@@ -165,7 +203,8 @@ export class HandOverLoop {
   }
 
   #nextEpoch(ordinal: number): number {
-    const epoch = epochOf(this.#options.term, ++this.#counter)
+    const { term, count } = this.#options
+    const epoch = epochOf(term, count?.() ?? ++this.#counter)
     this.#epochs.set(ordinal, epoch)
     return epoch
   }

@@ -12,7 +12,10 @@ export interface Attempt {
   readonly message: string
 }
 
-/** A failure that cost nothing is tried again soon, one that cost an IDENTIFY after longer and longer. In milliseconds. */
+/**
+ * A failure that certainly cost nothing is tried again soon, one that cost an IDENTIFY, or may have, after longer and
+ * longer: also so that no late report of it is taken for one of the next attempt. In milliseconds.
+ */
 const FREE = { baseMs: 500, capMs: 30_000 }
 const SPENT = { baseMs: 10_000, capMs: 15 * 60_000 }
 
@@ -52,7 +55,7 @@ export class IdentifyAttempts {
           ? undefined
           : now - failure.identifiedMsAgo
     const failures = (this.#attempts.get(shardId)?.failures ?? 0) + 1
-    const pace = typeof sentAt === 'number' ? SPENT : FREE
+    const pace = sentAt === undefined ? FREE : SPENT
     const delay = backoffDelay(failures, { ...pace, random: this.#random })
     this.#attempts.set(shardId, { failures, notBefore: now + delay, message: failure.message })
     return { sentAt, tooEarly: failure.code === 'INVALID_SESSION' }

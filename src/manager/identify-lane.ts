@@ -66,6 +66,8 @@ export class IdentifyLane {
   #budget: StartBudget | undefined
   /** Made once an answer: the same moment must not look different each time it is shown. */
   #resetTime = ''
+  /** Granted, and IDENTIFY still to leave as far as is known. */
+  readonly #unsent = new Set<Grant>()
   #granted = 0
   #spentEver = 0
   #marginFactor = MARGIN
@@ -123,12 +125,11 @@ export class IdentifyLane {
   /** A worker reported, before its answer, that IDENTIFY left at `sentAt`: the bucket's clock starts there. */
   sent(cluster: string, shardId: number, sentAt: number): void {
     if (!this.info) return
-    const bucket = bucketOf(shardId, this.info.limit.maxConcurrency)
-    const pending = this.#buckets.get(bucket)?.pending
-    if (pending?.candidate.shardId !== shardId || pending.candidate.cluster !== cluster) return
+    const isIt = ({ candidate }: Grant) => candidate.shardId === shardId && candidate.cluster === cluster
+    const grant = [...this.#unsent].find(isIt)
     // A report that came late is about the attempt before, and this one is still to leave.
-    if (sentAt < pending.slotAt - this.spacing / 2) return
-    this.#touch(bucket, sentAt, pending)
+    if (!grant || sentAt < grant.slotAt - this.spacing / 2) return
+    this.#touch(sentAt, grant)
     this.wake()
   }
 
@@ -186,9 +187,8 @@ export class IdentifyLane {
 
   /** The same shard now falls into another bucket, of which nothing is known: everything under way passes first. */
   #rebucket(maxConcurrency: number): void {
-    const pending = [...this.#buckets.values()].map((bucket) => bucket.pending).filter((grant) => grant !== undefined)
     this.#buckets.clear()
-    for (const grant of pending) {
+    for (const grant of this.#unsent) {
       const bucket = bucketOf(grant.candidate.shardId, maxConcurrency)
       this.#buckets.set(bucket, { lastSentAt: Number.NEGATIVE_INFINITY, pending: grant })
     }
@@ -245,22 +245,26 @@ export class IdentifyLane {
     const lastSentAt = this.#buckets.get(grant.bucket)?.lastSentAt ?? Number.NEGATIVE_INFINITY
     this.#buckets.set(grant.bucket, { lastSentAt, pending: grant })
     this.#granted++
+    this.#unsent.add(grant)
     const { sentAt, tooEarly } = await source.start(grant)
     this.#granted--
     if (sentAt !== undefined) this.#count()
     if (tooEarly) this.#foundTooEarly(grant)
-    // max_concurrency may have changed meanwhile. Not known means: perhaps just now.
-    const bucket = bucketOf(grant.candidate.shardId, this.#schedule().maxConcurrency)
-    this.#touch(bucket, sentAt === 'unknown' ? this.#options.clock.now() : sentAt, grant)
+    // Not known means: perhaps just now.
+    this.#touch(sentAt === 'unknown' ? this.#options.clock.now() : sentAt, grant)
     this.wake()
   }
 
-  /** The bucket's last IDENTIFY left at `sentAt` or later; `settled` is no longer under way. */
-  #touch(bucket: number, sentAt: number | undefined, settled: Grant): void {
+  /** The last IDENTIFY of the grant's bucket left at `sentAt` or later, and this one is not still to leave. */
+  #touch(sentAt: number | undefined, settled: Grant): void {
+    this.#unsent.delete(settled)
+    const maxConcurrency = this.info?.limit.maxConcurrency ?? 1
+    const bucket = bucketOf(settled.candidate.shardId, maxConcurrency)
     const known = this.#buckets.get(bucket)
     this.#buckets.set(bucket, {
       lastSentAt: Math.max(known?.lastSentAt ?? Number.NEGATIVE_INFINITY, sentAt ?? Number.NEGATIVE_INFINITY),
-      pending: known?.pending === settled ? undefined : known?.pending,
+      // More than one only after max_concurrency shrank.
+      pending: [...this.#unsent].find(({ candidate }) => bucketOf(candidate.shardId, maxConcurrency) === bucket),
     })
   }
 

@@ -58,7 +58,7 @@ export function restSessionInfo({ baseUrl, authorization, token, timeoutMs }: Re
   const rest = createRestManager({
     token,
     // discordeno would decode the bot's id from the token and throw on one that it cannot read; nothing here needs the id.
-    applicationId: 0n,
+    applicationId: 1n,
     // At the top level these two are silently ignored by 21.0.0, and requests would go straight to Discord.
     proxy: { baseUrl, ...(authorization !== undefined && { authorization }) },
     logger: quiet as never,

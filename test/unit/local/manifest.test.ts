@@ -56,7 +56,7 @@ describe('parseManifest', () => {
 
   it('says what would fit where the shards do not', () => {
     expect(refusal(cluster('  shardsPerWorker: 3\n'))).toBe(
-      'bot.yaml:5: 8 shards do not fit on 2 workers of 3: set totalWorkers to at least 3, or raise shardsPerWorker.',
+      'bot.yaml:5: spec.totalShards: 8 shards do not fit on 2 workers of 3: set totalWorkers to at least 3, or raise shardsPerWorker.',
     )
     expect(refusal(cluster().replace('gateway: {', 'gateway: { shardMultiple: 3,'))).toContain(
       'Set totalShards to 6 or 9.',
