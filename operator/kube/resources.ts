@@ -19,7 +19,6 @@ export const secrets = resource('', 'v1', 'secrets', 'Secret')
 export const configMaps = resource('', 'v1', 'configmaps', 'ConfigMap')
 export const namespaces = resource('', 'v1', 'namespaces', 'Namespace', false)
 export const podDisruptionBudgets = resource('policy', 'v1', 'poddisruptionbudgets', 'PodDisruptionBudget')
-export const networkPolicies = resource('networking.k8s.io', 'v1', 'networkpolicies', 'NetworkPolicy')
 export const leases = resource('coordination.k8s.io', 'v1', 'leases', 'Lease')
 export const events = resource('events.k8s.io', 'v1', 'events', 'Event')
 

@@ -39,13 +39,3 @@ export function intentsBitField(intents: readonly (IntentName | number)[]): numb
   for (const intent of intents) field |= typeof intent === 'number' ? BigInt(intent) : 1n << BigInt(INTENT_BITS[intent])
   return Number(field)
 }
-
-/** The names of a bit field, for messages to people; bits without a name appear as `bit 27`. */
-export function intentNames(field: number): string[] {
-  const byBit = new Map(Object.entries(INTENT_BITS).map(([name, bit]) => [bit as number, name]))
-  const names: string[] = []
-  for (let bit = 0; 2 ** bit <= field; bit++) {
-    if (Math.floor(field / 2 ** bit) % 2 === 1) names.push(byBit.get(bit) ?? `bit ${bit}`)
-  }
-  return names
-}

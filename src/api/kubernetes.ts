@@ -31,8 +31,6 @@ export const secretKeyRef = (defaultKey: string, about: string) =>
     })
     .describe(about)
 
-export type SecretKeyRef = z.infer<ReturnType<typeof secretKeyRef>>
-
 /** A quantity such as `500m` or `1Gi`. */
 const quantity = z
   .union([z.string().max(64), z.int()])

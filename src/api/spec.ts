@@ -194,6 +194,3 @@ export const specSchema = z
     ),
   )
   .describe('What the ShardCluster shall be.')
-
-export type ShardClusterSpec = z.infer<typeof specSchema>
-export type SinkSpec = ShardClusterSpec['events'][number]
