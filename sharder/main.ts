@@ -1,0 +1,106 @@
+import { randomUUID } from 'node:crypto'
+import { parseWorkerEnvironment, type WorkerSettings } from '../src/protocol/worker-settings.ts'
+import { createLogger, type Logger } from '../src/support/logger.ts'
+import { drain } from './drain.ts'
+import { MainMetrics } from './main-metrics.ts'
+import { processClock } from './process-clock.ts'
+import { createServer } from './server.ts'
+import { takeSessions } from './session-file.ts'
+import { SecretFile } from './sinks/secret-file.ts'
+import { StateBoard } from './state-board.ts'
+import { StateStream } from './state-stream.ts'
+import { startThreads, type ThreadPool } from './threads.ts'
+import { GatewayWorker } from './worker.ts'
+
+/** A worker that listens. */
+export interface RunningSharder {
+  readonly port: number
+  /** Closes the shards so that their sessions live on, lets the sinks confirm, and stops. Calling it again waits for the same. */
+  drain(): Promise<void>
+}
+
+/** How long a thread may take to answer a liveness probe, in milliseconds. */
+const THREAD_ANSWER_MS = 5_000
+
+/** Starts a worker. @throws Error that says which setting or file is wrong, or that the port is taken. */
+export async function startSharder(settings: WorkerSettings, logger: Logger): Promise<RunningSharder> {
+  const clock = processClock
+  const { workerId, stateDirectory } = settings
+  const key = new SecretFile(settings.authorizationFile, clock)
+  await Promise.all([key.text(), new SecretFile(settings.tokenFile, clock).text()])
+  const storedSessions = stateDirectory === undefined ? [] : await takeSessions(stateDirectory, clock.date())
+  const board = new StateBoard(clock, { workerId, bootId: randomUUID(), epoch: 0, draining: false })
+  const threads: ThreadPool = startThreads({
+    settings,
+    clock,
+    random: Math.random,
+    logger,
+    onReport: (index, report) => board.report(index, report),
+    onDied: (index) => worker.threadDied(index),
+    onReplaced: (index) => worker.threadReplaced(index),
+  })
+  const worker = new GatewayWorker({ workerId, clock, logger, board, threads, storedSessions })
+  const metrics = new MainMetrics(board, worker)
+  const streams = new Set<StateStream>()
+  const server = createServer({
+    logger,
+    key: () => key.text(),
+    handle: (command, signal) => worker.handle(command, signal),
+    snapshot: () => JSON.stringify(board.snapshot()),
+    watch() {
+      const stream = new StateStream(board, clock)
+      streams.add(stream)
+      return stream.once('close', () => streams.delete(stream))
+    },
+    healthy: () => worker.healthy(THREAD_ANSWER_MS),
+    metrics: () => metrics.text(),
+  })
+  try {
+    await server.listen({ host: settings.host, port: settings.port })
+  } catch (error) {
+    await threads.close()
+    throw error
+  }
+  let drained: Promise<void> | undefined
+  return {
+    port: (server.server.address() as { port: number }).port,
+    drain() {
+      drained ??= drain({
+        clock,
+        logger,
+        stateDirectory,
+        drainWorker: (flushMs) => worker.drain(flushMs),
+        streams: () => [...streams],
+        closeServer: () => server.close(),
+        closeThreads: () => threads.close(),
+      })
+      return drained
+    },
+  }
+}
+
+/**
+ * The sharder's program: starts a worker from the environment, prints `{"listening": port}`, and drains on SIGTERM,
+ * SIGINT, or when the parent that holds its IPC channel is gone. Resolves when it has drained.
+ */
+export async function runSharder(environment: Record<string, string | undefined> = process.env): Promise<void> {
+  const settings = parseWorkerEnvironment(environment)
+  const logger = createLogger('sharder', settings.logLevel).child({ worker: settings.workerId })
+  const sharder = await startSharder(settings, logger)
+  process.stdout.write(`${JSON.stringify({ listening: sharder.port })}\n`)
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve())
+    process.once('disconnect', () => resolve())
+  })
+  await sharder.drain()
+}
+
+if (import.meta.main) {
+  try {
+    await runSharder()
+    process.exit(0)
+  } catch (error) {
+    process.stderr.write(`sharder: ${(error as Error).message}\n`)
+    process.exit(1)
+  }
+}

@@ -1,0 +1,300 @@
+import { ShardState } from '@discordeno/gateway'
+import type { DiscordGatewayPayload } from '@discordeno/types'
+import type { ShardStateName } from '../../src/protocol/state.ts'
+import { backoffDelay } from '../../src/support/backoff.ts'
+import { sleep } from '../../src/support/clock.ts'
+import { afterClose, isDubious } from './after-close.ts'
+import { Attempt, type AttemptEnded, type AttemptHost, type Purpose } from './attempt.ts'
+import { identifyFailure, notOpened, parkedFailure } from './identify-failure.ts'
+import { type IdentifyOutcome, notIdentified, type Permit } from './permit.ts'
+import { SessionShard } from './session-shard.ts'
+import type { ShardEnvironment } from './shard-environment.ts'
+import { StateChange } from './state-change.ts'
+import type { SessionState, ShardSummary } from './summary.ts'
+
+/** What a shard did in this process before, when its thread had to be replaced. */
+export type ShardHistory = Pick<ShardSummary, 'identifies' | 'resumes' | 'recovering' | 'identifiedAt'>
+
+export interface Restore {
+  readonly session?: SessionState | undefined
+  readonly history?: ShardHistory | undefined
+}
+
+const RELEASED = notIdentified('NOT_ASSIGNED', 'The shard was released.')
+
+/**
+ * One shard. Its loop alone opens connections, one after the other: it resumes by itself for as long as there is a
+ * session, and identifies only with a permit.
+ */
+export class ManagedShard extends SessionShard implements AttemptHost {
+  readonly #stopped = new AbortController()
+  readonly #heldSince: number
+  #permit: Permit | undefined
+  #attempt: Attempt | undefined
+  /** Connections in a row that did not last. */
+  #failures = 0
+  #dubiousBefore = false
+  #identifiedAt: number | undefined
+  #identifies: number
+  #resumes: number
+  #recovering: boolean
+  #lastClose: { readonly code: number; readonly reason: string } | undefined
+  readonly #stateChange = new StateChange()
+  #running: Promise<void> | undefined
+
+  constructor(id: number, environment: ShardEnvironment, { session, history }: Restore = {}) {
+    super(id, environment)
+    this.#heldSince = environment.clock.now()
+    this.#identifiedAt = history?.identifiedAt
+    this.#identifies = history?.identifies ?? 0
+    this.#resumes = history?.resumes ?? 0
+    this.#recovering = history?.recovering ?? false
+    if (session) this.restoreSession(session)
+  }
+
+  /** Starts its life; calling it again does nothing. */
+  start(): void {
+    this.#running ??= this.#run()
+  }
+
+  /** Closes so that the session lives on, and ends its life. A permit that waits is answered with `outcome`. */
+  async stop(outcome: IdentifyOutcome = RELEASED): Promise<void> {
+    this.#stopped.abort()
+    this.#permit?.settle({ ...outcome, ...this.#spent() })
+    this.connectionInUse?.close(4000, 'released')
+    this.#stateChange.announce()
+    await this.#running
+  }
+
+  /** It was assigned anew: a parked shard lives again, and one without a session takes this one. */
+  assignAgain(session: SessionState | undefined): void {
+    const parked = this.state === ShardState.Offline
+    if (!parked && (this.state !== ShardState.Unidentified || this.#permit)) return
+    if (session && !this.sessionId) this.restoreSession(session)
+    if (parked || this.sessionId) this.#become(this.sessionId ? ShardState.Resuming : ShardState.Unidentified)
+  }
+
+  /** Spends the permit, unless the shard has a session or is on its way to one. Resolves with the truth. */
+  async identifyWith(permit: Permit): Promise<IdentifyOutcome> {
+    const { clock } = this.environment
+    if (this.#stopped.signal.aborted) return RELEASED
+    if (this.state === ShardState.Connected)
+      return { identified: true, identifiedMsAgo: clock.now() - (this.#identifiedAt ?? this.#heldSince) }
+    if (this.state === ShardState.Offline) return parkedFailure(this.#lastClose)
+    if (this.#permit) return this.#permit.outcome
+    if (this.sessionId) return this.#identifyAfterResume(permit)
+    this.#permit = permit
+    permit.signal.addEventListener('abort', () => this.#withdraw(permit), { once: true })
+    if (permit.signal.aborted) this.#withdraw(permit)
+    this.#stateChange.announce()
+    return permit.outcome
+  }
+
+  /** Stops reading or goes on, as the sinks ask. */
+  setPaused(paused: boolean): void {
+    if (this.paused === paused) return
+    this.paused = paused
+    // The answer to a heartbeat may lie unread in the socket: that silence was our own.
+    this.heart.acknowledged = true
+    if (paused) this.connectionInUse?.pause()
+    else this.connectionInUse?.resume()
+  }
+
+  get stateName(): ShardStateName {
+    return ShardState[this.state] as ShardStateName
+  }
+
+  summary(): ShardSummary {
+    const { session } = this
+    return {
+      shardId: this.id,
+      state: this.stateName,
+      identifies: this.#identifies,
+      resumes: this.#resumes,
+      recovering: this.#recovering,
+      ...(this.#identifiedAt !== undefined && { identifiedAt: this.#identifiedAt }),
+      ...(this.#lastClose !== undefined && { closeCode: this.#lastClose.code, reason: this.#lastClose.reason }),
+      ...(this.heart.rtt !== undefined && { rttMs: Math.max(0, this.heart.rtt) }),
+      ...(session !== undefined && { session }),
+    }
+  }
+
+  heard(): void {
+    this.heart.acknowledged = true
+  }
+
+  hello(heartbeatInterval: number): void {
+    this.startHeartbeating(heartbeatInterval)
+  }
+
+  identifySent(at: number): void {
+    this.#identifies++
+    this.#identifiedAt = at
+    this.#become(ShardState.Identifying)
+  }
+
+  resumeSent(): void {
+    this.#resumes++
+  }
+
+  live(packet: DiscordGatewayPayload, at: number): void {
+    const ready = packet.t === 'READY'
+    if (ready) this.beginSession()
+    this.contact(undefined)
+    this.#recovering = true
+    // Sets the state, and the session of READY; nothing in it waits.
+    void this.handleDiscordPacket(packet)
+    this.#permit?.settle({ identified: true, identifiedMsAgo: at - (this.#identifiedAt ?? at) })
+    this.#permit = undefined
+    this.environment.counts[ready ? 'identify' : 'resume'](ready ? 'READY' : 'RESUMED')
+    this.#become(ShardState.Connected)
+  }
+
+  heartbeatRequested(): void {
+    this.beat()
+  }
+
+  heartbeatAnswered(packet: DiscordGatewayPayload): void {
+    // discordeno takes the round trip. Its sequence handling wants `s: null`, which some gateways leave out.
+    void this.handleDiscordPacket({ ...packet, s: null })
+    if (this.heart.rtt !== undefined) this.environment.counts.roundTrip(this.heart.rtt)
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped.signal.aborted) {
+      if (this.state === ShardState.Offline) await this.#stateChange.next()
+      else if (this.sessionId) await this.#resumeOnce()
+      else await this.#identifyOnce()
+    }
+    this.letGo()
+  }
+
+  async #resumeOnce(): Promise<void> {
+    const { gate, clock } = this.environment
+    this.#become(ShardState.Resuming)
+    await sleep(clock, this.#backoff(), this.#stopped.signal)
+    const leave = await gate.enter(this.#stopped.signal)
+    if (!leave) return
+    if (this.sessionExpired()) this.#drop('its session was not resumed in time')
+    else await this.#settle(await this.#connect(this.resumption(), leave), undefined)
+    leave()
+  }
+
+  async #identifyOnce(): Promise<void> {
+    this.#become(ShardState.Unidentified)
+    while (!this.#permit && !this.sessionId && !this.#stopped.signal.aborted) await this.#stateChange.next()
+    const permit = this.#permit
+    if (!permit) return
+    if (!permit.settled) {
+      const { totalShards } = this.environment.settings()
+      this.#become(ShardState.Connecting)
+      const ended = await this.#connect({ permit, shard: [this.id, totalShards] }, () => {})
+      // Whoever comes from now on brings another.
+      if (this.#permit === permit) this.#permit = undefined
+      await this.#settle(ended, ended.liveAt === undefined ? permit : undefined)
+    } else if (this.#permit === permit) this.#permit = undefined
+  }
+
+  /** One connection from start to end; always resolves. */
+  async #connect(purpose: Purpose, onOpen: () => void): Promise<AttemptEnded> {
+    const { clock, timings, token, settings } = this.environment
+    const key = await token().catch((error: Error) => error)
+    if (key instanceof Error) return notOpened(key.message)
+    if (this.#stopped.signal.aborted || purpose.permit?.settled) return notOpened('withdrawn')
+    const { gateway } = settings()
+    const ended = await new Promise<AttemptEnded>((onEnded) => {
+      const attempt = new Attempt({ purpose, token: key, gateway, clock, timings, host: this, onOpen, onEnded })
+      this.#attempt = attempt
+      this.connectionInUse = attempt.connection
+      // discordeno's isOpen() and send() look at it.
+      this.socket = attempt.connection.socket as unknown as NonNullable<typeof this.socket>
+    })
+    this.stopHeartbeating()
+    this.#attempt = undefined
+    this.connectionInUse = undefined
+    return ended
+  }
+
+  /** Draws the consequences of a connection that ended. */
+  async #settle(ended: AttemptEnded, permit: Permit | undefined): Promise<void> {
+    const { counts, clock, timings, random, logger } = this.environment
+    const now = clock.now()
+    const lived = ended.liveAt === undefined ? 0 : now - ended.liveAt
+    if (ended.liveAt !== undefined) this.contact(now)
+    this.#failures = lived >= timings.healthy ? 1 : this.#failures + 1
+    this.#lastClose = { code: ended.code, reason: ended.reason.slice(0, 200) }
+    counts.closed(ended.code)
+    if (ended.liveAt === undefined) this.#notLive(ended, permit, now)
+    const next = afterClose(ended, this.#dubiousBefore)
+    this.#dubiousBefore = isDubious(ended.code) && !ended.byUs
+    logger.debug({ shard: this.id, code: ended.code, reason: ended.reason, next }, 'a connection ended')
+    if (next === 'drop') this.#forget()
+    if (next === 'park') this.#become(ShardState.Offline)
+    else if (ended.invalidResumable !== undefined) {
+      // Identifying or resuming at once would meet the same answer; until then it is on its way.
+      this.#become(this.sessionId || !permit ? ShardState.Resuming : ShardState.Unidentified)
+      const { invalidLeast, invalidMost } = timings
+      await sleep(clock, invalidLeast + random() * (invalidMost - invalidLeast), this.#stopped.signal)
+    }
+  }
+
+  #notLive(ended: AttemptEnded, permit: Permit | undefined, now: number): void {
+    if (!permit) {
+      this.environment.counts.resume(ended.invalidResumable === undefined ? 'CLOSED' : 'INVALID_SESSION')
+      return
+    }
+    const failure = identifyFailure(ended, now)
+    if (!permit.settled) this.environment.counts.identify(failure.code)
+    permit.settle(failure)
+  }
+
+  /** Whoever gave the permit has gone: nothing is sent that was not sent yet. */
+  #withdraw(permit: Permit): void {
+    if (this.#permit !== permit || this.#attempt?.identifySentAt !== undefined) return
+    permit.settle(notIdentified('CLOSED', 'The request was withdrawn before IDENTIFY was sent.'))
+    this.connectionInUse?.close(4000, 'the permit was withdrawn')
+    this.#stateChange.announce()
+  }
+
+  /** A session that is being resumed needs no permit; one that cannot be is told in time for the slot. */
+  async #identifyAfterResume(permit: Permit): Promise<IdentifyOutcome> {
+    const { clock, timings } = this.environment
+    const late = AbortSignal.any([permit.signal, this.#stopped.signal])
+    const until = permit.slotAt + timings.slotTolerance
+    while (this.sessionId && this.state !== ShardState.Connected && !late.aborted && clock.now() < until) {
+      await Promise.race([this.#stateChange.next(), sleep(clock, until - clock.now(), late)])
+    }
+    const resuming = this.sessionId && this.state !== ShardState.Connected
+    if (resuming || late.aborted)
+      return notIdentified('SLOT_MISSED', 'The shard is resuming its session, no IDENTIFY was spent.')
+    return this.identifyWith(permit)
+  }
+
+  #forget(): void {
+    this.forgetSession()
+    this.#failures = 0
+  }
+
+  #drop(why: string): void {
+    this.environment.logger.warn({ shard: this.id, why }, 'a session is lost, the shard waits for IDENTIFY_SHARD')
+    this.environment.counts.resume('EXPIRED')
+    this.#forget()
+  }
+
+  #backoff(): number {
+    if (this.#failures === 0) return 0
+    const { timings, random } = this.environment
+    return backoffDelay(this.#failures, { baseMs: timings.backoffBase, capMs: timings.backoffCap, random })
+  }
+
+  #spent(): { readonly identifiedMsAgo?: number } {
+    const sentAt = this.#attempt?.identifySentAt
+    return sentAt === undefined ? {} : { identifiedMsAgo: this.environment.clock.now() - sentAt }
+  }
+
+  #become(state: ShardState): void {
+    this.state = state
+    this.environment.changed(this)
+    this.#stateChange.announce()
+  }
+}

@@ -1,0 +1,84 @@
+import type { Feed } from '../sinks/sink.ts'
+import { AdaptedShard } from './adapted-shard.ts'
+import type { Purpose } from './attempt.ts'
+import { head } from './payload-head.ts'
+import type { ShardEnvironment } from './shard-environment.ts'
+import type { SessionState } from './summary.ts'
+
+/** A shard's session, and the feed its events go to: both begin and end together. */
+export abstract class SessionShard extends AdaptedShard {
+  protected readonly environment: ShardEnvironment
+  #feed: Feed
+  /** The shard count its session was opened with. */
+  #totalShards = 0
+  /** When the connection of the session ended; undefined: it is up. */
+  #lastContactAt: number | undefined
+
+  constructor(id: number, environment: ShardEnvironment) {
+    super(id, environment.logger)
+    this.environment = environment
+    this.#feed = environment.openFeed(id, 0)
+  }
+
+  /** The last sequence that the sinks confirmed. */
+  get acknowledged(): number {
+    return this.#feed.acknowledged
+  }
+
+  /** The session as another process may resume it. */
+  get session(): SessionState | undefined {
+    if (!this.sessionId) return undefined
+    return {
+      sessionId: this.sessionId,
+      resumeGatewayUrl: this.resumeGatewayUrl,
+      sequence: this.#feed.acknowledged,
+      totalShards: this.#totalShards,
+      ...(this.#lastContactAt !== undefined && { lastContactAt: this.#lastContactAt }),
+    }
+  }
+
+  /** An event: op 0. */
+  dispatch(bytes: Buffer, from: number, to: number): void {
+    if (head.seq >= 0) this.previousSequenceNumber = head.seq
+    this.#feed.add(bytes, from, to, this.previousSequenceNumber ?? 0)
+    this.environment.counts.event(bytes)
+  }
+
+  protected restoreSession(session: SessionState): void {
+    this.sessionId = session.sessionId
+    this.resumeGatewayUrl = session.resumeGatewayUrl
+    this.previousSequenceNumber = session.sequence
+    this.#totalShards = session.totalShards
+    this.#lastContactAt = session.lastContactAt ?? this.environment.clock.now()
+    this.#feed = this.environment.openFeed(this.id, session.sequence)
+  }
+
+  /** READY is about to be handled: what is read from now on is of a new session. */
+  protected beginSession(): void {
+    this.#feed = this.environment.openFeed(this.id, 0)
+    this.#totalShards = this.environment.settings().totalShards
+  }
+
+  protected forgetSession(): void {
+    delete this.sessionId
+    this.resumeGatewayUrl = ''
+    this.previousSequenceNumber = null
+    this.#lastContactAt = undefined
+  }
+
+  /** Its connection is up (undefined), or ended at `at`. */
+  protected contact(at: number | undefined): void {
+    this.#lastContactAt = at
+  }
+
+  protected sessionExpired(): boolean {
+    const { clock, timings } = this.environment
+    return this.#lastContactAt !== undefined && clock.now() - this.#lastContactAt >= timings.sessionLifetime
+  }
+
+  /** In this process nothing that was read is lost: it goes on after the last sequence read, confirmed or not. */
+  protected resumption(): Purpose {
+    const { sessionId = '', resumeGatewayUrl, previousSequenceNumber } = this
+    return { url: resumeGatewayUrl, sessionId, sequence: previousSequenceNumber ?? 0 }
+  }
+}

@@ -1,0 +1,39 @@
+import type { GatewayOptions } from '../../src/protocol/commands.ts'
+import type { Clock } from '../../src/support/clock.ts'
+import type { Logger } from '../../src/support/logger.ts'
+import type { Feed } from '../sinks/sink.ts'
+import type { ConnectGate } from './connect-gate.ts'
+import type { ManagedShard } from './managed-shard.ts'
+import type { ShardTimings } from './timings.ts'
+
+/** How shards connect from now on. */
+export interface GatewaySettings {
+  readonly totalShards: number
+  readonly gateway: GatewayOptions
+}
+
+/** What happened to shards, for counting. */
+export interface ShardCounts {
+  /** A dispatch; the payload head is still in `head`, its bytes in `bytes`. */
+  event(bytes: Buffer): void
+  identify(result: string): void
+  resume(result: string): void
+  closed(code: number): void
+  roundTrip(milliseconds: number): void
+}
+
+/** What the shards of one thread share. */
+export interface ShardEnvironment {
+  readonly clock: Clock
+  readonly random: () => number
+  readonly timings: ShardTimings
+  readonly logger: Logger
+  readonly gate: ConnectGate
+  readonly counts: ShardCounts
+  settings(): GatewaySettings
+  /** The bot token as it is now, without `Bot `. */
+  token(): Promise<string>
+  openFeed(shardId: number, acknowledged: number): Feed
+  /** The shard's summary is another now. */
+  changed(shard: ManagedShard): void
+}

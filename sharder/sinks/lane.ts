@@ -1,0 +1,102 @@
+import type { Cancel, Clock } from '../../src/support/clock.ts'
+import { type FeedMark, Slab } from './slab.ts'
+
+/** Events wait this long for company before they are sent, in milliseconds. */
+const GATHER_MS = 20
+
+/** Empty slabs that are kept for the next burst. */
+const SPARE_SLABS = 2
+
+export interface LaneOptions {
+  readonly clock: Clock
+  /** Resolves when the sink has confirmed the slab, however long that takes; rejects only when the sink is closed. */
+  readonly deliver: (slab: Slab) => Promise<void>
+  /** The number of bytes or events that wait has changed by so much. */
+  readonly onHeld: (bytes: number, events: number) => void
+}
+
+/** Some of a sink's shards: their events leave in order, one batch in flight at a time. */
+export class Lane {
+  readonly #options: LaneOptions
+  readonly #waiting: Slab[] = []
+  readonly #spare: Slab[] = []
+  #open: Slab | undefined
+  #sending = false
+  #due = false
+  #cancelTimer: Cancel | undefined
+  #idle: (() => void)[] = []
+
+  constructor(options: LaneOptions) {
+    this.#options = options
+  }
+
+  add(mark: FeedMark, prefix: Buffer, bytes: Buffer, from: number, to: number, sequence: number): void {
+    let slab = this.#open
+    if (slab !== undefined && !slab.fits(prefix.length + to - from)) {
+      this.#seal()
+      slab = undefined
+    }
+    if (slab === undefined) slab = this.#start()
+    const { size } = slab
+    slab.add(mark, prefix, bytes, from, to, sequence)
+    // A payload larger than a slab made it grow.
+    this.#options.onHeld(slab.size - size, 1)
+    if (slab.full) this.#seal()
+  }
+
+  /** Resolves when nothing waits any more. */
+  async flushed(): Promise<void> {
+    this.#seal()
+    while (this.#sending || this.#waiting.length > 0 || this.#open !== undefined) {
+      await new Promise<void>((resolve) => this.#idle.push(resolve))
+    }
+  }
+
+  close(): void {
+    this.#cancelTimer?.()
+  }
+
+  #start(): Slab {
+    const slab = this.#spare.pop() ?? new Slab()
+    this.#open = slab
+    this.#options.onHeld(slab.size, 0)
+    this.#cancelTimer ??= this.#options.clock.after(GATHER_MS, () => {
+      this.#cancelTimer = undefined
+      // While a batch is in flight this one may as well grow.
+      if (this.#sending) this.#due = true
+      else this.#seal()
+    })
+    return slab
+  }
+
+  #seal(): void {
+    if (this.#open === undefined) return
+    this.#waiting.push(this.#open)
+    this.#open = undefined
+    this.#due = false
+    this.#cancelTimer?.()
+    this.#cancelTimer = undefined
+    if (!this.#sending) void this.#send()
+  }
+
+  async #send(): Promise<void> {
+    this.#sending = true
+    try {
+      for (let slab = this.#waiting.shift(); slab !== undefined; slab = this.#next()) {
+        await this.#options.deliver(slab)
+        slab.acknowledge()
+        this.#options.onHeld(-slab.size, -slab.events)
+        if (slab.reset() && this.#spare.length < SPARE_SLABS) this.#spare.push(slab)
+      }
+    } catch {
+      // The sink is closed.
+    }
+    this.#sending = false
+    for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  #next(): Slab | undefined {
+    if (this.#waiting.length === 0 && this.#due) this.#seal()
+    return this.#waiting.shift()
+  }
+}

@@ -1,0 +1,85 @@
+import { Registry } from 'prom-client'
+import type { WorkerSettings } from '../src/protocol/worker-settings.ts'
+import type { Logger } from '../src/support/logger.ts'
+import { type ThreadMetrics, threadMetrics } from './metrics.ts'
+import { processClock } from './process-clock.ts'
+import { ConnectGate } from './shard/connect-gate.ts'
+import { SHARD_TIMINGS } from './shard/timings.ts'
+import { type GroupReport, ShardGroup } from './shard-group.ts'
+import { AllSinks } from './sinks/all-sinks.ts'
+import { HttpSink } from './sinks/http-sink.ts'
+import { SecretFile } from './sinks/secret-file.ts'
+import type { ThreadCall } from './thread-wire.ts'
+
+/** Handshakes of one thread at a time: about 2 ms of CPU each. */
+const HANDSHAKES_AT_ONCE = 48
+
+/** A thread's shards, sinks and metrics, wired from the worker's settings. */
+export class ThreadHost {
+  readonly #group: ShardGroup
+  readonly #sinks: AllSinks
+  readonly #registry = new Registry()
+
+  constructor(settings: WorkerSettings, logger: Logger, report: (report: GroupReport) => void) {
+    const metrics = threadMetrics(this.#registry, () => this.#sinks.records())
+    this.#sinks = new AllSinks(settings.sinks.map((sink) => this.#httpSink(settings, sink, logger, metrics)))
+    const token = new SecretFile(settings.tokenFile, processClock)
+    this.#group = new ShardGroup({
+      clock: processClock,
+      sinks: this.#sinks,
+      report,
+      environment: {
+        random: Math.random,
+        timings: SHARD_TIMINGS,
+        logger,
+        gate: new ConnectGate(HANDSHAKES_AT_ONCE),
+        counts: metrics.shards,
+        token: async () => (await token.text()).replace(/^Bot /, ''),
+      },
+    })
+  }
+
+  /** Carries out one call; `signal` aborts when the caller has gone. */
+  async handle(call: ThreadCall, signal: AbortSignal): Promise<unknown> {
+    switch (call.type) {
+      case 'HOLD':
+        this.#group.hold(call.settings, call.holdings)
+        return null
+      case 'IDENTIFY':
+        return this.#group.identify(call.shardId, call.slotAt, call.exact, signal)
+      case 'RELEASE':
+        return this.#group.release(call.shardIds)
+      case 'DRAIN':
+        return this.#group.drain(call.flushMs)
+      case 'PING':
+        return null
+      case 'METRICS':
+        return this.#registry.getMetricsAsJSON()
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#group.close()
+    await this.#sinks.close()
+  }
+
+  #httpSink(
+    { workerId }: WorkerSettings,
+    { name, http }: WorkerSettings['sinks'][number],
+    logger: Logger,
+    metrics: ThreadMetrics,
+  ): HttpSink {
+    const { url, authorizationFile } = http
+    return new HttpSink({
+      name,
+      url,
+      workerId,
+      authorization: authorizationFile === undefined ? undefined : new SecretFile(authorizationFile, processClock),
+      clock: processClock,
+      random: Math.random,
+      logger,
+      onChange: () => this.#group.sinksChanged(),
+      onPost: (result, milliseconds) => metrics.post(name, result, milliseconds),
+    })
+  }
+}
