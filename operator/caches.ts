@@ -1,6 +1,7 @@
 import type { Clock } from '../src/support/clock.ts'
 import type { Logger } from '../src/support/logger.ts'
 import type { Transport } from './kube/call.ts'
+import { changed } from './kube/handlers.ts'
 import type { KubeMetrics } from './kube/metrics.ts'
 import { controllerOf, type ObjectKey, objectKey, type StoredObject } from './kube/objects.ts'
 import { Reflector } from './kube/reflector.ts'
@@ -79,17 +80,26 @@ export class Caches {
   }
 }
 
-/** The ShardCluster that a child belongs to, by its owner reference. */
-export function ownerKey(object: StoredObject): ObjectKey | undefined {
-  const owner = controllerOf(object)
-  return owner?.kind === shardClusters.kind ? objectKey(object.metadata.namespace, owner.name) : undefined
+/** The ShardCluster that a child belongs to, by its owner reference, be it that somebody has just taken it away. */
+export function ownerKey(change: Change<StoredObject>): ObjectKey | undefined {
+  const owner = controllerOf(change.object) ?? (change.type === 'updated' ? controllerOf(change.previous) : undefined)
+  return owner?.kind === shardClusters.kind ? objectKey(change.object.metadata.namespace, owner.name) : undefined
 }
 
-/** A child was changed by somebody, or is gone: what was applied is not what is there. The last apply's own echo is not meant. */
-export function tampered<T extends StoredObject>(change: Change<T>): boolean {
-  if (change.type === 'deleted') return true
-  return change.type === 'updated' && change.object.metadata.generation !== change.previous.metadata.generation
+/**
+ * A child is gone, or not what it was: what was applied may not be what is there. Its status does not count. A
+ * generation would not tell: Services have none, and labels and owners do not change it.
+ */
+export function tampered(change: Change<StoredObject & { readonly spec?: unknown }>): boolean {
+  if (change.type !== 'updated') return change.type === 'deleted'
+  return differs(change)
 }
+
+const differs = changed<StoredObject & { readonly spec?: unknown }>(
+  ({ spec }) => spec,
+  ({ metadata }) => metadata.labels,
+  ({ metadata }) => metadata.ownerReferences,
+)
 
 function union<T extends StoredObject>(stores: readonly StoreReader<T>[]): StoreReader<T> {
   const [only] = stores

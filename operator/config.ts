@@ -20,7 +20,7 @@ const schema = z.object({
   SHARDCLUSTER_WORKER_IMAGE: z.string().min(1),
   SHARDCLUSTER_WORKER_IMAGE_PULL_POLICY: z.enum(['Always', 'IfNotPresent', 'Never']).optional(),
   SHARDCLUSTER_HTTP_PORT: z.coerce.number().int().min(0).max(65_535).default(8081),
-  SHARDCLUSTER_LOG_LEVEL: z.string().default('info'),
+  SHARDCLUSTER_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   SHARDCLUSTER_LEASE_NAME: z.string().min(1).default('shardcluster-operator'),
 })
 

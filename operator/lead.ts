@@ -93,7 +93,7 @@ function subscribe(caches: Caches, queue: WorkQueue, reconciler: Reconciler): ((
     (change) => generationChanged(change) || changed<StoredObject>(({ metadata }) => metadata.annotations)(change),
   )
   const onChild = (kind: string) => (change: Change<StoredObject>) => {
-    const key = ownerKey(change.object)
+    const key = ownerKey(change)
     if (key === undefined) return
     if (tampered(change)) reconciler.invalidate(key, kind, change.object.metadata.name)
     queue.add(key)
@@ -103,6 +103,7 @@ function subscribe(caches: Caches, queue: WorkQueue, reconciler: Reconciler): ((
     ({ status }) => status?.podIP,
     ({ status }) => status?.containerStatuses?.map(({ state }) => state),
     ({ status }) => status?.phase,
+    ({ status }) => status?.conditions?.find(({ type }) => type === 'PodScheduled')?.message,
   )
   const onPod = (change: Change<PodObject>) => {
     if (!relevant(change)) return

@@ -5,8 +5,9 @@ import { systemClock } from '../src/support/clock.ts'
 import { createLogger } from '../src/support/logger.ts'
 import { Caches } from './caches.ts'
 import { parseConfig } from './config.ts'
+import { onAbort } from './kube/call.ts'
 import { startHealthServer } from './kube/health.ts'
-import { elect } from './kube/leader.ts'
+import { type ElectionEnd, elect } from './kube/leader.ts'
 import { leaseApi } from './kube/lease.ts'
 import { createKubeMetrics } from './kube/metrics.ts'
 import { KubeTransport } from './kube/transport.ts'
@@ -40,27 +41,36 @@ export async function runOperator(environment: Record<string, string | undefined
   logger.info({ url: health.probeUrl, watch: config.watchNamespaces, identity }, 'the operator is up')
   const watching = new AbortController()
   const watches = caches.run(watching.signal)
-  await caches.whenSynced()
-  const end = await elect(
-    {
-      leases: leaseApi(transport),
-      identity,
-      namespace: config.namespace,
-      name: config.leaseName,
-      clock,
-      random,
-      logger,
-      metrics,
-      onStartedLeading: (term, signal) =>
-        lead({ config, transport, caches, clock, random, logger, metrics, registry, identity }, term, signal),
-      onStoppedLeading: (why) => logger.info({ why }, 'no longer leading'),
-    },
-    stop,
-  )
-  watching.abort()
-  await watches
-  await health.close()
-  await transport.close()
+  let end: ElectionEnd
+  try {
+    // An API server that does not answer must not keep the process from ending.
+    await Promise.race([caches.whenSynced(), aborted(stop)])
+    end = await elect(
+      {
+        leases: leaseApi(transport),
+        identity,
+        namespace: config.namespace,
+        name: config.leaseName,
+        clock,
+        random,
+        logger,
+        metrics,
+        onStartedLeading: (term, signal) =>
+          lead({ config, transport, caches, clock, random, logger, metrics, registry, identity }, term, signal),
+        onStoppedLeading: (why) => logger.info({ why }, 'no longer leading'),
+      },
+      stop,
+    )
+  } finally {
+    watching.abort()
+    await watches
+    await health.close()
+    await transport.close()
+  }
   if (end === 'lost')
     throw new Error('the leader Lease was lost: the process ends, so that a fresh one takes part again')
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => void onAbort(signal, resolve))
 }

@@ -1,5 +1,5 @@
 import type { ShardCluster } from '../../src/api/shard-cluster.ts'
-import { childMeta, selectorOf } from './names.ts'
+import { childMeta, selectorOf, serviceName } from './names.ts'
 
 /**
  * Drains take one worker at a time: its shards resume before the next goes.
@@ -7,7 +7,7 @@ import { childMeta, selectorOf } from './names.ts'
  */
 export function podDisruptionBudget(cluster: ShardCluster) {
   return {
-    metadata: childMeta(cluster, cluster.metadata.name),
+    metadata: childMeta(cluster, serviceName(cluster)),
     spec: {
       maxUnavailable: 1,
       selector: { matchLabels: selectorOf(cluster) },

@@ -5,12 +5,13 @@ import type { Manifest } from '../kube/objects.ts'
 import { podDisruptionBudgets, type Resource, secrets, services, statefulSets } from '../kube/resources.ts'
 import { keySecret } from '../manifests/key-secret.ts'
 import { statefulSetName, TOTAL_SHARDS_LABEL } from '../manifests/names.ts'
+import { CONTAINER } from '../manifests/pod.ts'
 import { podDisruptionBudget } from '../manifests/pod-disruption-budget.ts'
 import { service } from '../manifests/service.ts'
 import { statefulSet } from '../manifests/stateful-set.ts'
 import { type ConditionEvent, conditionEvents } from './condition-events.ts'
 import type { Credentials } from './credentials.ts'
-import type { PodObject, StatefulSetObject } from './objects.ts'
+import { ordinalOf, type PodObject, runs, type StatefulSetObject } from './objects.ts'
 import type { Observed } from './observed.ts'
 import { statusOf } from './status.ts'
 
@@ -37,20 +38,22 @@ export interface Plan {
 
 /** Secrets are not watched: what is missing or was refused is looked at again at this pace, in milliseconds. */
 const SECRETS_AGAIN_MS = 15_000
+const SETTLING_AGAIN_MS = 1_000
 
 /** What one look at the world calls for. Pure: the same observation gives the same plan. */
-export function decide(observed: Observed): Plan {
-  const { cluster, credentials, fleet } = observed
-  const totalShards = cluster.spec.totalShards ?? observed.status.totalShards ?? fleet?.totalShards
+export function decide(all: Observed): Plan {
+  const { cluster, credentials } = all
+  const totalShards = cluster.spec.totalShards ?? all.status.totalShards ?? all.fleet?.totalShards
+  const observed = ofCount(all, totalShards)
+  const { pods } = observed
   const userProblem = userProblemOf(observed, totalShards)
   const key = credentials.ok ? (credentials.credentials.key ?? observed.freshKey) : undefined
-  const current = observed.statefulSets.find(
-    (set) => totalShards !== undefined && set.metadata.name === statefulSetName(cluster, totalShards),
-  )
-  const pods = observed.pods.filter((pod) => pod.metadata.labels?.[TOTAL_SHARDS_LABEL] === String(totalShards))
-  const status = statusOf(observed, { totalShards, userProblem, pods })
+  const kept = userProblem === undefined && keepsStatus(observed, totalShards)
+  const status = kept
+    ? observed.status
+    : statusOf(observed, { totalShards, userProblem: userProblem ?? observed.refused, pods })
   return {
-    apply: key === undefined || userProblem ? [] : children(observed, key, totalShards, current),
+    apply: key === undefined || userProblem ? [] : children(observed, key, totalShards),
     remove: outdated(observed, totalShards).map(({ metadata }) => ({
       resource: statefulSets,
       name: metadata.name,
@@ -59,8 +62,25 @@ export function decide(observed: Observed): Plan {
     manage: credentials.ok ? { credentials: { ...credentials.credentials, key }, totalShards, pods } : undefined,
     status,
     events: conditionEvents(observed.status.conditions ?? [], status.conditions ?? []),
-    requeue: requeueOf(status),
+    requeue: kept ? { afterMs: SETTLING_AGAIN_MS, reason: 'the workers are being heard' } : requeueOf(status),
   }
+}
+
+/** Only what is about this number of shards: while it changes, pods and manager of the one before are still there. */
+function ofCount(observed: Observed, totalShards: number | undefined): Observed {
+  const pods = observed.pods.filter((pod) => pod.metadata.labels?.[TOTAL_SHARDS_LABEL] === String(totalShards))
+  if (observed.fleet?.totalShards === totalShards) return { ...observed, pods }
+  return { ...observed, pods, fleet: undefined, empty: new Set(), estimatedTime: undefined }
+}
+
+/**
+ * A manager that began just now, in a new leader, knows nothing: a Ready that was True is not taken back before the
+ * workers have been heard, or every restart of the operator would raise an alarm.
+ */
+function keepsStatus({ settling, refused, status, cluster }: Observed, totalShards: number | undefined): boolean {
+  if (!settling || refused || status.totalShards !== totalShards) return false
+  if (status.observedGeneration !== cluster.metadata.generation) return false
+  return status.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true
 }
 
 /** How many pods there shall be: those that are wanted, and those beyond that still hold shards. */
@@ -68,19 +88,15 @@ export function replicasOf(observed: Pick<Observed, 'cluster' | 'fleet' | 'empty
   const { cluster, fleet, empty, pods } = observed
   const wanted = cluster.spec.totalWorkers
   if (!fleet) return Math.max(wanted, current)
-  const there = new Set(pods.map((pod) => Number(/(\d+)$/.exec(pod.metadata.name)?.[1])))
+  // A pod that does not run holds nothing, and would otherwise be waited for as long as it finds no node.
+  const there = new Set(pods.filter((pod) => runs(pod, CONTAINER)).map(ordinalOf))
   let replicas = current
   // From the top, because a StatefulSet removes its highest ordinals.
   while (replicas > wanted && (empty.has(replicas - 1) || !there.has(replicas - 1))) replicas--
   return Math.max(wanted, replicas)
 }
 
-function children(
-  observed: Observed,
-  key: string,
-  totalShards: number | undefined,
-  current: StatefulSetObject | undefined,
-): Plan['apply'] {
+function children(observed: Observed, key: string, totalShards: number | undefined): Plan['apply'] {
   const { cluster, defaults } = observed
   const first = [
     { resource: secrets, manifest: keySecret(cluster, key) },
@@ -88,6 +104,8 @@ function children(
     { resource: podDisruptionBudgets, manifest: podDisruptionBudget(cluster) },
   ]
   if (totalShards === undefined) return first
+  const name = statefulSetName(cluster, totalShards)
+  const current = observed.statefulSets.find((set) => set.metadata.name === name)
   const replicas = replicasOf(observed, current?.spec.replicas ?? 0)
   return [...first, { resource: statefulSets, manifest: statefulSet(cluster, totalShards, replicas, defaults) }]
 }
@@ -117,5 +135,5 @@ function requeueOf(status: ShardClusterStatus): Plan['requeue'] {
   const stalled = status.conditions?.find(({ type, status }) => type === 'Stalled' && status === 'True')
   const degraded = status.conditions?.find(({ type, reason }) => type === 'Degraded' && reason.endsWith('Unauthorized'))
   if (!stalled && !degraded) return undefined
-  return { afterMs: SECRETS_AGAIN_MS, reason: `${(stalled ?? degraded)?.reason}: the Secret may have been corrected` }
+  return { afterMs: SECRETS_AGAIN_MS, reason: `${(stalled ?? degraded)?.reason}: it may have been corrected` }
 }

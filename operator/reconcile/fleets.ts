@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Dispatcher } from 'undici'
 import type { ShardCluster } from '../../src/api/shard-cluster.ts'
 import { desiredOf } from '../../src/manager/desired.ts'
@@ -5,13 +6,14 @@ import { GatewayManager } from '../../src/manager/gateway-manager.ts'
 import { httpWorker } from '../../src/manager/http-worker.ts'
 import { botOf, type Lanes } from '../../src/manager/lanes.ts'
 import type { WorkerRef } from '../../src/manager/ports.ts'
-import { restSessionInfo } from '../../src/manager/session-info.ts'
+import { type RestOptions, restSessionInfo } from '../../src/manager/session-info.ts'
 import type { Clock } from '../../src/support/clock.ts'
 import type { Logger } from '../../src/support/logger.ts'
 import type { ObjectKey } from '../kube/objects.ts'
 import { CONTAINER, SHARDER_PORT } from '../manifests/pod.ts'
 import type { Credentials } from './credentials.ts'
 import { ordinalOf, type PodObject, runs } from './objects.ts'
+import { firstRemedy, nextRemedy, type Remedy } from './remedy.ts'
 
 export interface FleetsOptions {
   readonly clock: Clock
@@ -27,14 +29,22 @@ export interface FleetsOptions {
 interface Running {
   readonly manager: GatewayManager
   readonly bot: string
+  readonly startedAt: number
   /** Another UID is another ShardCluster of the same name; another number of shards another set of workers. */
-  readonly identity: string
+  identity: string
+  /** How session info is asked for, as a digest. */
+  source: string
+  remedy: Remedy | undefined
 }
+
+/** What runs is heard within this time after a manager began, or is in trouble. Milliseconds. */
+const SETTLE_MS = 15_000
 
 /** The gateway managers of this operator, one a ShardCluster. */
 export class Fleets {
   readonly #options: FleetsOptions
   readonly #running = new Map<ObjectKey, Running>()
+  #commands = 0
 
   constructor(options: FleetsOptions) {
     this.#options = options
@@ -42,6 +52,16 @@ export class Fleets {
 
   get(key: ObjectKey): GatewayManager | undefined {
     return this.#running.get(key)?.manager
+  }
+
+  /** Whether the manager began so lately that it may not have heard each worker that runs, or Discord's session info. */
+  settling(key: ObjectKey): boolean {
+    const running = this.#running.get(key)
+    if (!running) return true
+    if (this.#options.clock.now() - running.startedAt > SETTLE_MS) return false
+    const { workers, maxConcurrency, sessionProblem } = running.manager.fleet()
+    const unheard = workers.some(({ name, connected }) => name !== undefined && !connected)
+    return unheard || (maxConcurrency === undefined && sessionProblem === undefined)
   }
 
   /** Starts or updates the manager of a ShardCluster and tells it which workers there are. */
@@ -52,11 +72,14 @@ export class Fleets {
     totalShards: number | undefined,
     pods: readonly PodObject[],
   ): void {
-    const manager = this.#managerOf(key, cluster, credentials, totalShards)
-    manager.configure(desiredOf(cluster, credentials.token, totalShards))
-    const { key: authorization } = credentials
+    const { token, key: authorization } = credentials
+    const running = this.#runningFor(key, cluster, credentials, totalShards)
+    const desired = desiredOf(cluster, token, totalShards)
+    const { fatal } = running.manager.fleet()
+    running.remedy = nextRemedy(running.remedy, desired.remedy, fatal?.closeCode, this.#options.clock.now())
+    running.manager.configure({ ...desired, remedy: running.remedy.text })
     if (authorization !== undefined)
-      manager.setWorkers(pods.flatMap((pod) => this.#workerOf(pod, cluster, authorization)))
+      running.manager.setWorkers(pods.flatMap((pod) => this.#workerOf(pod, cluster, authorization)))
   }
 
   /** The ShardCluster is gone. Its workers go with their pods. */
@@ -75,33 +98,55 @@ export class Fleets {
     this.#options.lanes.stop()
   }
 
-  #managerOf(
+  #runningFor(
     key: ObjectKey,
     cluster: ShardCluster,
-    { token, restAuthorization }: Credentials,
+    { token, restAuthorization: authorization }: Credentials,
     totalShards: number | undefined,
-  ): GatewayManager {
-    const { lanes, clock, random, logger, term, onChange } = this.#options
+  ): Running {
     const { baseUrl, timeoutSeconds } = cluster.spec.rest
+    const rest: RestOptions = { baseUrl, authorization, token, timeoutMs: timeoutSeconds * 1_000 }
     const bot = botOf(token)
     const identity = `${cluster.metadata.uid}/${bot}/${totalShards ?? '?'}`
     const known = this.#running.get(key)
     // Before Discord's recommendation is known there is nothing that a number could change.
-    const same = known && (known.identity === identity || known.identity === `${cluster.metadata.uid}/${bot}/?`)
-    if (known && !same) this.remove(key)
-    const source = restSessionInfo({
-      baseUrl,
-      authorization: restAuthorization,
-      token,
-      timeoutMs: timeoutSeconds * 1_000,
+    if (known && (known.identity === identity || known.identity === `${cluster.metadata.uid}/${bot}/?`)) {
+      known.identity = identity
+      this.#askThrough(known, key, rest)
+      return known
+    }
+    this.remove(key)
+    const running = this.#start(key, bot, rest, identity)
+    // The token of another bot came instead: it, too, takes its time to reach the pods.
+    if (known?.bot !== undefined && known.bot !== bot) running.remedy = firstRemedy(this.#options.clock.now())
+    return running
+  }
+
+  #start(key: ObjectKey, bot: string, rest: RestOptions, identity: string): Running {
+    const { lanes, clock, random, logger, term, onChange } = this.#options
+    const manager = new GatewayManager({
+      cluster: key,
+      clock,
+      random,
+      logger,
+      lane: lanes.join(bot, key, restSessionInfo(rest)),
+      term,
+      // One count for all: a manager that follows another on the same pods must not begin below it.
+      count: () => ++this.#commands,
+      onChange: () => onChange(key),
     })
-    const lane = lanes.join(bot, key, source)
-    const manager =
-      known && same
-        ? known.manager
-        : new GatewayManager({ cluster: key, clock, random, logger, lane, term, onChange: () => onChange(key) })
-    this.#running.set(key, { manager, bot, identity })
-    return manager
+    const startedAt = clock.now()
+    const running: Running = { manager, bot, startedAt, identity, source: digestOf(rest), remedy: undefined }
+    this.#running.set(key, running)
+    return running
+  }
+
+  /** A corrected key or address is tried at once: the back-off was about the one before. */
+  #askThrough(running: Running, key: ObjectKey, rest: RestOptions): void {
+    const source = digestOf(rest)
+    if (running.source === source) return
+    running.source = source
+    this.#options.lanes.join(running.bot, key, restSessionInfo(rest)).refresh()
   }
 
   #workerOf(pod: PodObject, cluster: ShardCluster, authorization: string): WorkerRef[] {
@@ -120,3 +165,5 @@ export class Fleets {
     return [{ ordinal, uid, name, port, ...(row && { presumed: { first: row.first, last: row.last } }) }]
   }
 }
+
+const digestOf = (rest: RestOptions): string => createHash('sha256').update(JSON.stringify(rest)).digest('hex')

@@ -1,3 +1,4 @@
+import type { Reason } from '../../src/api/conditions.ts'
 import type { ShardCluster } from '../../src/api/shard-cluster.ts'
 import type { ShardClusterStatus } from '../../src/api/status.ts'
 import type { Fleet } from '../../src/manager/fleet.ts'
@@ -16,13 +17,17 @@ export interface Observed {
   readonly pods: readonly PodObject[]
   /** undefined: no manager runs for it yet. */
   readonly fleet: Fleet | undefined
+  /** The manager began so lately that it may not have heard every worker that runs. */
+  readonly settling: boolean
+  /** The API server refused a child, in words for the user. */
+  readonly refused: { readonly reason: Reason; readonly message: string } | undefined
   /** Ordinals that hold nothing, as their workers said. */
   readonly empty: ReadonlySet<number>
   /** RFC 3339. */
   readonly time: string
   /** For times in messages: RFC 3339 of the fleet's estimate. */
   readonly estimatedTime: string | undefined
-  /** A fresh random key, in case one is needed. */
+  /** The key between manager and workers, in case its Secret is not there; the same as long as the operator lives. */
   readonly freshKey: string
   readonly defaults: PodDefaults
 }

@@ -1,20 +1,23 @@
 import { createHash, randomBytes } from 'node:crypto'
+import type { z } from 'zod'
 import { type ShardCluster, shardClusterSchema } from '../../src/api/shard-cluster.ts'
 import type { ShardClusterStatus } from '../../src/api/status.ts'
 import { type Clock, timeText } from '../../src/support/clock.ts'
 import type { Logger } from '../../src/support/logger.ts'
 import type { ObjectClient } from '../kube/apply.ts'
 import { done, type Outcome, requeueAfter, TerminalError } from '../kube/controller.ts'
+import { ForbiddenError, InvalidError } from '../kube/errors.ts'
 import type { EventRecorder } from '../kube/events.ts'
 import type { ObjectKey, StoredObject } from '../kube/objects.ts'
 import { shardClusters } from '../kube/resources.ts'
 import type { StoreReader } from '../kube/store.ts'
-import { CLUSTER_LABEL } from '../manifests/names.ts'
+import { CLUSTER_LABEL, keySecretName } from '../manifests/names.ts'
 import type { PodDefaults } from '../manifests/pod.ts'
 import { Applied } from './applied.ts'
 import { type CredentialsAnswer, readCredentials } from './credentials.ts'
 import { decide, type Plan } from './decide.ts'
 import type { Fleets } from './fleets.ts'
+import { statusOfInvalid } from './invalid.ts'
 import { ordinalOf, type PodObject, type StatefulSetObject } from './objects.ts'
 import type { Observed } from './observed.ts'
 
@@ -37,7 +40,19 @@ interface Memory {
   credentials: CredentialsAnswer | undefined
   credentialsFor: number
   readonly applied: Applied
+  /** The key between manager and workers: as it was read, or as it will be made. */
+  key: string
+  /** A child that the API server refused; not tried again before `until`, on the injected clock, or a new generation. */
+  refused: { readonly problem: Problem; readonly generation: number; readonly until: number } | undefined
 }
+
+type Problem = NonNullable<Observed['refused']>
+
+/** A child that was refused is tried again at this pace, in milliseconds: a quota or an admission rule may have changed. */
+const REFUSED_AGAIN_MS = 15_000
+
+/** Characters of a refusal in a condition: the API server may quote a whole pod template. */
+const LONGEST_REFUSAL = 1_000
 
 /** Brings the world nearer to what a ShardCluster asks for: observe, decide, act. */
 export class Reconciler {
@@ -52,11 +67,15 @@ export class Reconciler {
     const stored = this.#options.clusters.get(key)
     if (!stored || stored.metadata.deletionTimestamp !== undefined) return this.#forget(key)
     const parsed = shardClusterSchema.safeParse(stored)
-    if (!parsed.success)
-      throw new TerminalError(`ShardCluster ${key} does not fit this operator's API: ${parsed.error.message}`)
+    if (!parsed.success) return this.#refuse(key, stored, parsed.error, signal)
     const memory = this.#memoryOf(key, stored.metadata.uid, parsed.data)
     const observed = await this.#observe(key, parsed.data, memory, signal)
-    return this.#act(key, stored, parsed.data, decide(observed), memory, signal, logger)
+    const plan = decide(observed)
+    // The manager first: what runs must not wait for what can fail.
+    const { manage } = plan
+    if (manage) this.#options.fleets.manage(key, parsed.data, manage.credentials, manage.totalShards, manage.pods)
+    const refused = await this.#applyChildren(plan, parsed.data, memory, signal, logger)
+    return this.#publish(stored, refused ? decide({ ...observed, refused }) : plan, memory, signal)
   }
 
   /** A child changed or vanished: what was applied to it is no longer what is there. */
@@ -70,9 +89,22 @@ export class Reconciler {
     return done
   }
 
+  /** What runs goes on; the user is told. Not tried again until the object changes. */
+  async #refuse(key: ObjectKey, stored: StoredObject, error: z.ZodError, signal: AbortSignal): Promise<never> {
+    const { client, events, clock } = this.#options
+    const { name, namespace } = stored.metadata
+    this.#memories.delete(key)
+    const { status, events: news } = statusOfInvalid(stored, error, timeText(clock, clock.now()))
+    await client.applyStatus(shardClusters, { metadata: { name, namespace }, status } as never, { signal })
+    for (const event of news) events.record({ regarding: stored, resource: shardClusters, ...event })
+    throw new TerminalError(`ShardCluster ${key} does not fit this operator's API: ${error.message}`)
+  }
+
   #memoryOf(key: ObjectKey, uid: string, cluster: ShardCluster): Memory {
     const known = this.#memories.get(key)
     if (known?.uid === uid) return known
+    // Another ShardCluster of the same name: the manager of the one before knows nothing of it.
+    if (known) this.#options.fleets.remove(key)
     const status = cluster.status ?? {}
     const memory: Memory = {
       uid,
@@ -81,6 +113,8 @@ export class Reconciler {
       credentials: undefined,
       credentialsFor: -1,
       applied: new Applied(),
+      key: randomBytes(24).toString('base64url'),
+      refused: undefined,
     }
     this.#memories.set(key, memory)
     return memory
@@ -93,6 +127,9 @@ export class Reconciler {
     if (memory.credentialsFor !== generation || !memory.credentials?.ok || isStalled(memory.status)) {
       memory.credentials = await readCredentials(client, cluster, signal)
       memory.credentialsFor = generation
+      const key = memory.credentials.ok ? memory.credentials.credentials.key : memory.key
+      memory.key = key ?? memory.key
+      if (key === undefined) memory.applied.forget('Secret', keySecretName(cluster))
     }
     const manager = fleets.get(key)
     const fleet = manager?.fleet()
@@ -106,43 +143,63 @@ export class Reconciler {
       statefulSets: statefulSets.childrenOf(uid ?? ''),
       pods: own,
       fleet,
+      settling: fleets.settling(key),
+      refused: undefined,
       empty: new Set(own.map(ordinalOf).filter((ordinal) => manager?.removable(ordinal))),
       time: timeText(clock, clock.now()),
       estimatedTime: fleet?.estimatedEnd === undefined ? undefined : timeText(clock, fleet.estimatedEnd),
-      freshKey: randomBytes(24).toString('base64url'),
+      freshKey: memory.key,
       defaults,
     }
   }
 
-  async #act(
-    key: ObjectKey,
-    stored: StoredObject,
-    cluster: ShardCluster,
+  /** @returns what the API server said of a child that it will not have. Throws what may pass by itself. */
+  async #applyChildren(
     plan: Plan,
+    { metadata: { namespace, generation = 0 } }: ShardCluster,
     memory: Memory,
     signal: AbortSignal,
     logger: Logger,
-  ): Promise<Outcome> {
-    const { client, fleets, events } = this.#options
-    const { namespace } = cluster.metadata
-    // The manager first: what runs must not wait for what can fail.
-    if (plan.manage) fleets.manage(key, cluster, plan.manage.credentials, plan.manage.totalShards, plan.manage.pods)
-    for (const { resource, manifest } of plan.apply) {
-      if (!memory.applied.differs(resource.kind, manifest)) continue
-      await client.apply(resource, manifest, { signal })
-      memory.applied.remember(resource.kind, manifest)
-      logger.info({ kind: resource.kind, object: manifest.metadata.name }, 'applied')
-      if (resource.kind === 'Secret') memory.credentials = undefined
+  ): Promise<Problem | undefined> {
+    const { client, clock } = this.#options
+    const { refused } = memory
+    if (refused && refused.generation === generation && clock.now() < refused.until) return refused.problem
+    memory.refused = undefined
+    try {
+      for (const { resource, manifest } of plan.apply) {
+        const { kind } = resource
+        if (!memory.applied.differs(kind, manifest)) continue
+        // Before it is sent: what somebody does to it while the answer is on its way must make it forgotten again.
+        memory.applied.remember(kind, manifest)
+        await client.apply(resource, manifest, { signal }).catch((error: unknown) => {
+          memory.applied.forget(kind, manifest.metadata.name)
+          throw error
+        })
+        logger.info({ kind, object: manifest.metadata.name }, 'applied')
+        if (kind === 'Secret') memory.credentials = undefined
+      }
+    } catch (error) {
+      if (!(error instanceof InvalidError || error instanceof ForbiddenError)) throw error
+      logger.warn({ err: error }, 'the API server refuses a child')
+      const why = error.message.slice(0, LONGEST_REFUSAL)
+      const problem: Problem = { reason: 'ApplyFailed', message: `The API server refuses a child: ${why}` }
+      memory.refused = { problem, generation, until: clock.now() + REFUSED_AGAIN_MS }
+      return problem
     }
     for (const { resource, name, uid } of plan.remove)
       await client.delete(resource, { namespace, name }, { uid, signal })
-    await this.#writeStatus(cluster, plan.status, memory, signal)
-    for (const event of plan.events) events.record({ regarding: stored, resource: shardClusters, ...event })
+    return undefined
+  }
+
+  async #publish(stored: StoredObject, plan: Plan, memory: Memory, signal: AbortSignal): Promise<Outcome> {
+    await this.#writeStatus(stored, plan.status, memory, signal)
+    for (const event of plan.events)
+      this.#options.events.record({ regarding: stored, resource: shardClusters, ...event })
     return plan.requeue ? requeueAfter(plan.requeue.afterMs, plan.requeue.reason) : done
   }
 
   async #writeStatus(
-    { metadata }: ShardCluster,
+    { metadata }: StoredObject,
     status: ShardClusterStatus,
     memory: Memory,
     signal: AbortSignal,

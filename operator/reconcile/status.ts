@@ -2,6 +2,7 @@ import type { Reason } from '../../src/api/conditions.ts'
 import type { ShardClusterStatus, WorkerStatus } from '../../src/api/status.ts'
 import { type Facts, findings, mergeConditions } from '../../src/domain/conditions.ts'
 import { rangeOf, sizeOf } from '../../src/domain/ranges.ts'
+import type { WorkerFleet } from '../../src/manager/fleet.ts'
 import { selectorOf, selectorText } from '../manifests/names.ts'
 import { CONTAINER } from '../manifests/pod.ts'
 import { ordinalOf, type PodObject, runs, whyNotRunning } from './objects.ts'
@@ -25,7 +26,8 @@ export function statusOf(observed: Observed, decided: Decided): ShardClusterStat
     selector: selectorText(selectorOf(cluster)),
     workers: pods.length,
     readyWorkers: workerStatuses.filter(
-      ({ ordinal, ready, first, last }) => ordinal < cluster.spec.totalWorkers && ready === last - first + 1,
+      ({ ordinal, pod, ready, first, last }) =>
+        ordinal < cluster.spec.totalWorkers && pod !== undefined && ready === last - first + 1,
     ).length,
     readyShards: ready,
     ...(totalShards !== undefined && { totalShards, shards: `${ready}/${totalShards}` }),
@@ -79,14 +81,19 @@ function factsOf(observed: Observed, { totalShards, userProblem, pods }: Decided
         name: pod && runs(pod, CONTAINER) ? pod.metadata.name : undefined,
         size: totalShards === undefined ? 0 : sizeOf(rangeOf(ordinal, totalShards, totalWorkers)),
         connected: worker?.connected ?? false,
-        message:
-          pod && !runs(pod, CONTAINER)
-            ? `pod ${pod.metadata.name}: ${whyNotRunning(pod, CONTAINER)}`
-            : (worker?.message ?? 'it has no pod yet'),
+        message: messageOf(pod, worker),
         sinks: worker?.sinks ?? [],
       }
     }),
   }
+}
+
+/** What holds a worker up, for people. */
+function messageOf(pod: PodObject | undefined, worker: WorkerFleet | undefined): string {
+  if (!pod) return 'it has no pod yet'
+  if (!runs(pod, CONTAINER)) return `pod ${pod.metadata.name}: ${whyNotRunning(pod, CONTAINER)}`
+  // The fleet may be older than the pod's start.
+  return (worker?.name !== undefined && worker.message) || `pod ${pod.metadata.name} is being connected to`
 }
 
 function workerRows({ fleet, cluster }: Observed, totalShards: number, facts: Facts): WorkerStatus[] {

@@ -106,6 +106,21 @@ export function planIdentifies(
   return { grants, shortOfBudget, wakeAt }
 }
 
+/** When the last of the candidates will have identified, if nothing fails; undefined when there are none. */
+export function estimateEnd(schedule: Schedule, candidates: Iterable<Candidate>, now: number): number | undefined {
+  const perBucket = new Map<number, number>()
+  for (const { shardId } of candidates) {
+    const bucket = bucketOf(shardId, schedule.maxConcurrency)
+    perBucket.set(bucket, (perBucket.get(bucket) ?? 0) + 1)
+  }
+  let end: number | undefined
+  for (const [bucket, waiting] of perBucket) {
+    const last = Math.max(now, freeAt(schedule, bucket)) + (waiting - 1) * (schedule.window + schedule.margin)
+    end = Math.max(end ?? now, last)
+  }
+  return end
+}
+
 function bestOfEachBucket(schedule: Schedule, candidates: Iterable<Candidate>, now: number) {
   const all = [...candidates]
   const wave = strictWaves(all, now)

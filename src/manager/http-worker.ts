@@ -1,9 +1,8 @@
-import { createInterface } from 'node:readline'
 import { Agent, type Dispatcher, request } from 'undici'
-import type { z } from 'zod'
+import { z } from 'zod'
 import { assignedSchema, type Command, identifiedSchema, releasedSchema } from '../protocol/commands.ts'
 import { failureSchema } from '../protocol/failures.ts'
-import { stateRecordSchema } from '../protocol/state.ts'
+import { type StateRecord, stateRecordSchema } from '../protocol/state.ts'
 import type { Answer, WorkerPort } from './ports.ts'
 
 /** Answers are small, but a release carries sessions. Bytes. */
@@ -53,9 +52,7 @@ export function httpWorker({ url, authorization, dispatcher }: HttpWorkerOptions
       })
       if (statusCode !== 200)
         throw new Error(`the worker answered ${statusCode} to GET /shards: ${(await limitedText(body)).slice(0, 200)}`)
-      for await (const line of createInterface({ input: body, crlfDelay: Number.POSITIVE_INFINITY })) {
-        if (line !== '') onRecord(stateRecordSchema.parse(JSON.parse(line)))
-      }
+      for await (const line of linesOf(body)) onRecord(recordOf(line))
     },
   }
 }
@@ -90,6 +87,33 @@ const whyAborted = (signal: AbortSignal): string =>
 const whyFailed = (error: unknown): string => {
   const { code, message } = error as { code?: string; message?: string }
   return `could not be reached (${code ?? message ?? error})`
+}
+
+function recordOf(line: string): StateRecord {
+  let json: unknown
+  try {
+    json = JSON.parse(line)
+  } catch (cause) {
+    throw new Error('the worker streamed something that is not JSON', { cause })
+  }
+  const record = stateRecordSchema.safeParse(json)
+  if (!record.success)
+    throw new Error(`the worker streamed something that is no state record: ${z.prettifyError(record.error)}`)
+  return record.data
+}
+
+/** Not node:readline, which swallows how its input ends: a worker that dies would end the manager's process. */
+async function* linesOf(body: AsyncIterable<Buffer>): AsyncGenerator<string> {
+  const decoder = new TextDecoder()
+  let rest = ''
+  for await (const part of body) {
+    rest += decoder.decode(part, { stream: true })
+    if (rest.length > MAX_ANSWER_BYTES) throw new Error('the worker streamed a record that is too large')
+    const lines = rest.split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) if (line.trim() !== '') yield line
+  }
+  if (rest.trim() !== '') throw new Error('the worker ended its state stream in the middle of a record')
 }
 
 async function limitedText(body: Dispatcher.ResponseData['body']): Promise<string> {

@@ -45,7 +45,8 @@ export class IdentifyAttempts {
   settle(shardId: number, answer: Answer<Identified>, now: number): IdentifyOutcome {
     if (answer.ok) {
       this.#attempts.delete(shardId)
-      return { sentAt: now - answer.value.identifiedMsAgo, tooEarly: false }
+      const { identifiedMsAgo } = answer.value
+      return { sentAt: now - identifiedMsAgo, answeredInMs: identifiedMsAgo, tooEarly: false }
     }
     const { failure } = answer
     const sentAt =

@@ -2,7 +2,7 @@ import { bucketOf } from '../domain/identify-order.ts'
 import {
   type Bucket,
   type Candidate,
-  freeAt,
+  estimateEnd,
   type Grant,
   planIdentifies,
   type Schedule,
@@ -11,12 +11,15 @@ import { left, observeBudget, type StartBudget, spend } from '../domain/start-bu
 import { backoffDelay } from '../support/backoff.ts'
 import { type Cancel, type Clock, timeText } from '../support/clock.ts'
 import type { Logger } from '../support/logger.ts'
+import { IdentifyMargin } from './identify-margin.ts'
 import type { SessionInfo, SessionInfoProblem, SessionInfoSource } from './session-info.ts'
 
 /** What became of a grant. */
 export interface IdentifyOutcome {
   /** When IDENTIFY was sent, on the injected clock; undefined: certainly not; 'unknown': perhaps, up to now. */
   readonly sentAt: number | undefined | 'unknown'
+  /** READY came so many milliseconds after it was sent. */
+  readonly answeredInMs?: number
   /** Op 9: Discord found it too early. */
   readonly tooEarly: boolean
 }
@@ -48,9 +51,8 @@ const REFRESH_MS = 5 * 60_000
 /** Slots are given to workers at most this long before: time to open a socket, not to outdate a decision. Milliseconds. */
 const LOOKAHEAD_MS = 10_000
 
-/** The margin, as parts of the window: network jitter; it doubles with each op 9 and never shrinks. */
-const MARGIN = 0.01
-const MAX_MARGIN = 0.1
+/** READY is waited for this long, as part of the window, before the next slot of the bucket is given: it tells when Discord took IDENTIFY. */
+const HOLD = 0.5
 
 /**
  * The IDENTIFYs of one bot: its buckets and its daily budget, shared by every ShardCluster of that bot.
@@ -68,9 +70,10 @@ export class IdentifyLane {
   #resetTime = ''
   /** Granted, and IDENTIFY still to leave as far as is known. */
   readonly #unsent = new Set<Grant>()
+  readonly #sentAt = new WeakMap<Grant, number>()
   #granted = 0
   #spentEver = 0
-  #marginFactor = MARGIN
+  readonly #margin: IdentifyMargin
   #notBefore: number
   #planning: Cancel | undefined
   #planAt = Number.POSITIVE_INFINITY
@@ -82,6 +85,7 @@ export class IdentifyLane {
 
   constructor(options: LaneOptions) {
     this.#options = options
+    this.#margin = new IdentifyMargin(options.clock)
     this.#notBefore = Number.NEGATIVE_INFINITY
   }
 
@@ -101,7 +105,10 @@ export class IdentifyLane {
     const alone = this.#sources.size === 0
     this.#sources.set(source.cluster, source)
     // A new leader does not know when its predecessor's last IDENTIFY left, nor one that is still under way.
-    this.#notBefore = Math.max(this.#notBefore, this.#options.leadingSince + source.windowMilliseconds * (1 + MARGIN))
+    this.#notBefore = Math.max(
+      this.#notBefore,
+      this.#options.leadingSince + source.windowMilliseconds + this.#margin.of(source.windowMilliseconds),
+    )
     // Nobody asked while nobody was here.
     if (alone || this.info === undefined) this.refresh()
     this.wake()
@@ -129,8 +136,15 @@ export class IdentifyLane {
     const grant = [...this.#unsent].find(isIt)
     // A report that came late is about the attempt before, and this one is still to leave.
     if (!grant || sentAt < grant.slotAt - this.spacing / 2) return
-    this.#touch(sentAt, grant)
-    this.wake()
+    const known = this.#sentAt.get(grant)
+    this.#sentAt.set(grant, Math.min(sentAt, known ?? sentAt))
+    if (known !== undefined) return
+    const { clock } = this.#options
+    clock.after(sentAt + this.#schedule().window * HOLD - clock.now(), () => {
+      if (this.#stopped || !this.#unsent.has(grant)) return
+      this.#touch(sentAt, grant)
+      this.wake()
+    })
   }
 
   /** Asks for session info now, unless that is under way. */
@@ -201,7 +215,7 @@ export class IdentifyLane {
     return {
       maxConcurrency: this.info?.limit.maxConcurrency ?? 1,
       window,
-      margin: window * this.#marginFactor,
+      margin: this.#margin.of(window),
       notBefore: this.#notBefore,
       lookahead: LOOKAHEAD_MS,
       buckets: this.#buckets,
@@ -246,13 +260,23 @@ export class IdentifyLane {
     this.#buckets.set(grant.bucket, { lastSentAt, pending: grant })
     this.#granted++
     this.#unsent.add(grant)
-    const { sentAt, tooEarly } = await source.start(grant)
+    const outcome = await source.start(grant)
     this.#granted--
-    if (sentAt !== undefined) this.#count()
-    if (tooEarly) this.#foundTooEarly(grant)
-    // Not known means: perhaps just now.
-    this.#touch(sentAt === 'unknown' ? this.#options.clock.now() : sentAt, grant)
+    if (outcome.sentAt !== undefined || this.#sentAt.has(grant)) this.#count()
+    if (outcome.tooEarly) this.#foundTooEarly(grant)
+    this.#touch(this.#takenAt(grant, outcome), grant)
     this.wake()
+  }
+
+  /** When Discord took the IDENTIFY of the grant at the latest. */
+  #takenAt(grant: Grant, { sentAt, answeredInMs }: IdentifyOutcome): number | undefined {
+    const seen = this.#sentAt.get(grant)
+    if (sentAt === undefined) return seen
+    // Not known means: perhaps just now.
+    if (sentAt === 'unknown') return seen ?? this.#options.clock.now()
+    // Both the stream and the answer say how long ago it was, and were under way themselves: the earlier is the better.
+    const earliest = Math.min(sentAt, seen ?? sentAt)
+    return answeredInMs === undefined ? earliest : this.#margin.takenAt(earliest, answeredInMs, this.#schedule().window)
   }
 
   /** The last IDENTIFY of the grant's bucket left at `sentAt` or later, and this one is not still to leave. */
@@ -276,28 +300,14 @@ export class IdentifyLane {
   /** Either the network delays more than was thought, or max_concurrency is no longer what it was. */
   #foundTooEarly({ candidate: { cluster, shardId }, slotAt }: Grant): void {
     if (slotAt > this.#askedAt) this.refresh()
-    this.#marginFactor = Math.min(MAX_MARGIN, this.#marginFactor * 2)
-    this.#options.logger.warn(
-      { cluster, shardId, marginMs: this.#schedule().margin },
-      'Discord answered IDENTIFY with op 9: the margin grows',
-    )
+    if (!this.#margin.tooEarly(this.#schedule().window)) return
+    const { margin } = this.#schedule()
+    this.#options.logger.warn({ cluster, shardId, marginMs: margin }, 'op 9: more time is left between IDENTIFYs')
   }
 
   /** When the last of the waiting shards will have identified, if nothing fails; on the injected clock. */
   estimatedEnd(): number | undefined {
     if (!this.info) return undefined
-    const perBucket = new Map<number, number>()
-    for (const { shardId } of this.#allCandidates()) {
-      const bucket = bucketOf(shardId, this.info.limit.maxConcurrency)
-      perBucket.set(bucket, (perBucket.get(bucket) ?? 0) + 1)
-    }
-    const schedule = this.#schedule()
-    const now = this.#options.clock.now()
-    let end: number | undefined
-    for (const [bucket, waiting] of perBucket) {
-      const last = Math.max(now, freeAt(schedule, bucket)) + (waiting - 1) * this.spacing
-      end = Math.max(end ?? now, last)
-    }
-    return end
+    return estimateEnd(this.#schedule(), this.#allCandidates(), this.#options.clock.now())
   }
 }

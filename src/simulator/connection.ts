@@ -107,8 +107,15 @@ export class GatewayConnection {
     return this.#lastBeat
   }
 
-  /** Whether new events should wait until this client has taken the old ones. */
-  get congested(): boolean {
+  /**
+   * Whether new events should wait until this client has taken the old ones. The log counts too: where some bytes
+   * leave (compression takes its time) and twice as many events are made, the log forgets what was never sent.
+   */
+  get behind(): boolean {
+    return this.#congested || this.#cursor < (this.#session?.log.last ?? 0)
+  }
+
+  get #congested(): boolean {
     return this.#held || this.#out.congested
   }
 
@@ -150,7 +157,7 @@ export class GatewayConnection {
       this.endSession()
       return
     }
-    while (this.#cursor < session.log.last && !this.congested) {
+    while (this.#cursor < session.log.last && !this.#congested) {
       this.#cursor += 1
       const record = session.log.at(this.#cursor)
       // An old RESUMED inside a replay would tell the client that the replay is over.

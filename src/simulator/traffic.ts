@@ -120,7 +120,7 @@ export class Traffic {
   #feed(shard: Shard): void {
     const left = this.#bursts.get(shard) ?? 0
     const connections = [...shard.sessions].flatMap(({ connection }) => connection ?? [])
-    if (left === 0 || connections.length === 0 || connections.some((connection) => connection.congested)) return
+    if (left === 0 || connections.length === 0 || connections.some((connection) => connection.behind)) return
     const at = this.#clock.date().getTime()
     const batch = Math.min(left, this.#largestBatch)
     if (batch === left) this.#bursts.delete(shard)
