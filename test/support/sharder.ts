@@ -144,11 +144,7 @@ export class Workers {
     await this.#agent.destroy()
   }
 
-  #connect(
-    port: number,
-    settings: WorkerSettings,
-    control: Pick<TestWorker, 'drain' | 'kill' | 'pid'>,
-  ): TestWorker {
+  #connect(port: number, settings: WorkerSettings, control: Pick<TestWorker, 'drain' | 'kill' | 'pid'>): TestWorker {
     const url = `http://127.0.0.1:${port}`
     const workerPort = httpWorker({ url, authorization: KEY, dispatcher: this.#agent })
     const view = new WorkerView(settings.workerId)

@@ -61,7 +61,7 @@ export class TestWorker {
   }
 
   /** Shards it holds, ascending. */
-  get shardIds(): number[] {
+  async held(): Promise<number[]> {
     return [...this.#shards.keys()].sort((a, b) => a - b)
   }
 

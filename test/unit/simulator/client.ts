@@ -94,11 +94,6 @@ export async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5))
 }
 
-export async function opened(client: Client): Promise<Client> {
-  if (client.ws.readyState !== client.ws.OPEN) await once(client.ws, 'open')
-  return client
-}
-
 function inflater(compress: string | null, take: (text: string) => void): (data: Buffer) => void {
   if (compress === null) return (data) => take(data.toString())
   const stream = compress === 'zlib-stream' ? createInflate({ flush: constants.Z_SYNC_FLUSH }) : createZstdDecompress()

@@ -1,0 +1,72 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { SHARDER_PORT } from '../../../operator/manifests/pod.ts'
+import { type StateRecord, stateRecordSchema } from '../../../src/protocol/state.ts'
+import type { PodStart, PodWorker } from './pod-worker.ts'
+
+const SHARDER = join(import.meta.dirname, '..', '..', '..', 'sharder', 'main.ts')
+
+/** The real sharder as a process of its own, with the environment that its manifest says. */
+export class SharderProcess implements PodWorker {
+  readonly #child: ChildProcess
+  readonly #directory: string
+  readonly #start: PodStart
+  readonly #exited: Promise<unknown>
+
+  private constructor(start: PodStart) {
+    this.#start = start
+    this.#directory = mkdtempSync(join(tmpdir(), `${start.name}-`))
+    for (const [name, text] of start.files) writeFileSync(join(this.#directory, name), text, { mode: 0o600 })
+    const paths = { '/etc/shardcluster': this.#directory, '/var/lib/shardcluster': this.#directory }
+    const environment: Record<string, string> = {}
+    for (const [name, value] of Object.entries(start.environment))
+      environment[name] = Object.entries(paths).reduce((text, [inPod, here]) => text.replaceAll(inPod, here), value)
+    const { PATH = '', HOME = '' } = process.env
+    this.#child = spawn(process.execPath, [SHARDER], {
+      // The channel lets it notice when the tests are gone.
+      stdio: ['ignore', 'pipe', process.env['TEST_LOG_LEVEL'] ? 'inherit' : 'ignore', 'ipc'],
+      env: { PATH, HOME, ...environment, SHARDCLUSTER_HOST: start.host },
+    })
+    this.#exited = once(this.#child, 'close')
+  }
+
+  static async start(start: PodStart): Promise<SharderProcess> {
+    const sharder = new SharderProcess(start)
+    const { stdout } = sharder.#child
+    if (!stdout) throw new Error('the sharder has no standard output')
+    await Promise.race([
+      once(createInterface({ input: stdout }), 'line'),
+      sharder.#exited.then(() => Promise.reject(new Error(`the sharder ${start.name} ended while starting`))),
+    ])
+    return sharder
+  }
+
+  async held(): Promise<readonly number[]> {
+    const record = await this.snapshot()
+    return record.type === 'SNAPSHOT' ? record.shards.map(({ shardId }) => shardId).sort((a, b) => a - b) : []
+  }
+
+  async snapshot(): Promise<StateRecord> {
+    const headers = { authorization: this.#start.files.get('authorization') ?? '' }
+    const answer = await fetch(`http://${this.#start.host}:${SHARDER_PORT}/shards`, { headers })
+    return stateRecordSchema.parse(await answer.json())
+  }
+
+  drain(): Promise<void> {
+    return this.#end('SIGTERM')
+  }
+
+  crash(): Promise<void> {
+    return this.#end('SIGKILL')
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    this.#child.kill(signal)
+    await this.#exited
+    rmSync(this.#directory, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,38 @@
+// The other end of an http sink, as cheap as it gets: it counts lines and parses nothing. GET answers the counts.
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+const LINE_FEED = 10
+const counts = { events: 0, requests: 0, bytes: 0 }
+
+const server = createServer((request, response) => {
+  if (request.method === 'POST') take(request, response)
+  else response.end(JSON.stringify(counts))
+})
+
+/** Events are counted when the whole request has arrived: what is counted is what is confirmed. */
+function take(request: IncomingMessage, response: ServerResponse): void {
+  const batch = request.headers['content-type'] === 'application/x-ndjson'
+  let lines = 0
+  let bytes = 0
+  let last = LINE_FEED
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+    last = chunk[chunk.length - 1] ?? last
+    if (batch) for (let at = chunk.indexOf(LINE_FEED); at !== -1; at = chunk.indexOf(LINE_FEED, at + 1)) lines++
+  })
+  request.on('end', () => {
+    counts.requests++
+    counts.bytes += bytes
+    // The last line may lack its end; whatever is not a batch is one event.
+    counts.events += batch ? lines + (last === LINE_FEED ? 0 : 1) : 1
+    response.writeHead(204).end()
+  })
+}
+
+server.keepAliveTimeout = 60_000
+server.listen(0, '127.0.0.1', () => {
+  console.info(JSON.stringify({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }))
+})
+process.once('SIGTERM', () => process.exit(0))
+process.once('disconnect', () => process.exit(0))

@@ -1,0 +1,18 @@
+/** What a peer is told: the first argument of its process, as JSON. */
+export interface PeerSettings {
+  readonly gatewayUrl: string
+  readonly sinkUrl: string
+  readonly token: string
+  readonly shards: number
+  readonly intents: number
+  readonly compression: 'None' | 'ZlibStream'
+}
+
+/** Ends this process with the benchmark. */
+export function settings(): PeerSettings {
+  process.once('SIGTERM', () => process.exit(0))
+  process.once('disconnect', () => process.exit(0))
+  return JSON.parse(process.argv[2] ?? '{}') as PeerSettings
+}
+
+export const sayReady = (): void => console.info(JSON.stringify({ ready: true }))

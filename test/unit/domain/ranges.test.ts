@@ -1,0 +1,78 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { contains, ownerOf, rangeOf, rangesFrom, rangeText, shardsOf, sizeOf } from '../../../src/domain/ranges.ts'
+
+const fleet = fc.record({
+  totalShards: fc.integer({ min: 1, max: 3_000 }),
+  totalWorkers: fc.integer({ min: 1, max: 400 }),
+})
+
+describe('rangeOf', () => {
+  test('every shard is owned exactly once, in the order of the ordinals, more workers than shards included', () => {
+    fc.assert(
+      fc.property(fleet, ({ totalShards, totalWorkers }) => {
+        const owned = [...Array(totalWorkers).keys()].flatMap((k) => [
+          ...shardsOf(rangeOf(k, totalShards, totalWorkers)),
+        ])
+        expect(owned).toEqual([...Array(totalShards).keys()])
+      }),
+    )
+  })
+
+  test('sizes differ by at most one', () => {
+    fc.assert(
+      fc.property(fleet, ({ totalShards, totalWorkers }) => {
+        const sizes = [...Array(totalWorkers).keys()].map((k) => sizeOf(rangeOf(k, totalShards, totalWorkers)))
+        expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(1)
+      }),
+    )
+  })
+
+  test.each([-1, 10, 11, 1_000])('worker %i of 10 owns nothing', (ordinal) => {
+    expect(sizeOf(rangeOf(ordinal, 5_000, 10))).toBe(0)
+    expect([...shardsOf(rangeOf(ordinal, 5_000, 10))]).toEqual([])
+  })
+})
+
+describe('ownerOf', () => {
+  test('is the inverse of rangeOf', () => {
+    fc.assert(
+      fc.property(fleet, fc.nat(), ({ totalShards, totalWorkers }, n) => {
+        const shardId = n % totalShards
+        const owner = ownerOf(shardId, totalShards, totalWorkers)
+        expect(contains(rangeOf(owner, totalShards, totalWorkers), shardId)).toBe(true)
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
+  test('holds at the largest counts that a manifest can name', () => {
+    for (const totalWorkers of [1, 7, 999, 1_000]) {
+      for (const shardId of [0, 1, 49_999, 99_998, 99_999]) {
+        const owner = ownerOf(shardId, 100_000, totalWorkers)
+        expect(contains(rangeOf(owner, 100_000, totalWorkers), shardId)).toBe(true)
+      }
+    }
+  })
+})
+
+describe('rangesFrom', () => {
+  test('holds exactly the given shards in the fewest ascending ranges', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 60 })), (shardIds) => {
+        const ranges = rangesFrom(shardIds)
+        expect(ranges.flatMap((range) => [...shardsOf(range)])).toEqual([...new Set(shardIds)].sort((a, b) => a - b))
+        for (const [i, range] of ranges.entries())
+          if (i > 0) expect(range.first).toBeGreaterThan((ranges[i - 1]?.last ?? 0) + 1)
+      }),
+    )
+  })
+})
+
+test.each([
+  [{ first: 0, last: 499 }, '0-499'],
+  [{ first: 7, last: 7 }, '7'],
+  [{ first: 7, last: 6 }, 'none'],
+])('%o is written %s', (range, text) => {
+  expect(rangeText(range)).toBe(text)
+})

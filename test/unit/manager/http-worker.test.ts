@@ -1,0 +1,165 @@
+import { afterAll, describe, expect, test } from 'vitest'
+import { httpWorker, workerAgent } from '../../../src/manager/http-worker.ts'
+import { FAILURE_STATUS, type FailureCode, failure } from '../../../src/protocol/failures.ts'
+import type { StateRecord } from '../../../src/protocol/state.ts'
+import { type Answer, httpServer, json } from './http-server.ts'
+
+const dispatcher = workerAgent()
+afterAll(() => dispatcher.destroy())
+
+const AUTHORIZATION = 'key-of-the-workers'
+const OK = { identified: true, shardId: 3, workerId: 0, identifiedMsAgo: 12 }
+const never = new AbortController().signal
+const worker = (url: string) => httpWorker({ url, authorization: AUTHORIZATION, dispatcher })
+
+const identified = async (answer: Answer, signal = never) => {
+  await using server = await httpServer(answer)
+  return await worker(server.url).identify({ shardId: 3, epoch: 1, slotInMs: 0 }, signal)
+}
+const unknown = (message: RegExp) => ({
+  ok: false,
+  failure: { code: 'UNKNOWN', message: expect.stringMatching(message) },
+})
+
+describe('a command', () => {
+  test('is one POST with the key, and its answer a value', async () => {
+    const seen: unknown[] = []
+    const answer = await identified((request, response, body) => {
+      seen.push(request.method, request.url, request.headers.authorization, JSON.parse(body))
+      json(200, OK)(request, response, body)
+    })
+    expect(answer).toEqual({ ok: true, value: OK })
+    expect(seen).toEqual(['POST', '/', AUTHORIZATION, { type: 'IDENTIFY_SHARD', shardId: 3, epoch: 1, slotInMs: 0 }])
+  })
+
+  test.each(Object.keys(FAILURE_STATUS) as FailureCode[])('fails with %s as the worker says', async (code) => {
+    const said = failure(code, 'because', { closeCode: 4014, identifiedMsAgo: 40 })
+    expect(await identified(json(said.status, said))).toEqual({ ok: false, failure: said })
+  })
+
+  test.each<[string, Answer, RegExp]>([
+    ['200 with a page', json(200, '<html>'), /answered 200 with something that is not JSON/],
+    ['200 with another answer', json(200, { released: [] }), /something else than was asked for/],
+    ['500 without a body', json(500, ''), /500/],
+    ['404 of something else', json(404, { message: 'no' }), /answered 404 without saying why/],
+    [
+      'a failure of a kind that is not known',
+      json(502, { status: 502, code: 'NEW', message: 'x' }),
+      /502 without saying why/,
+    ],
+    ['a cut connection', (_, response) => response.destroy(), /could not be reached/],
+    [
+      'half an answer',
+      (_, response) => {
+        response.writeHead(200, { 'content-length': '100' })
+        response.write('{"identified"')
+        setTimeout(() => response.destroy(), 20)
+      },
+      /could not be reached/,
+    ],
+    [
+      'more than 16 MiB',
+      (_, response) => {
+        response.writeHead(200)
+        response.on('error', () => {})
+        response.end(Buffer.alloc(17 * 1024 * 1024, 0x20))
+      },
+      /too large/,
+    ],
+  ])('%s: nobody knows what the worker did', async (_, answer, message) => {
+    expect(await identified(answer)).toEqual(unknown(message))
+  })
+
+  test('a worker that hangs is given up with the deadline, and sees it', async () => {
+    const deadline = new AbortController()
+    const closed = Promise.withResolvers<void>()
+    await using server = await httpServer((_, response) => {
+      response.on('close', () => closed.resolve())
+      deadline.abort(new Error('no answer within 90 s'))
+    })
+    const answer = await worker(server.url).identify({ shardId: 3, slotInMs: 0 }, deadline.signal)
+    expect(answer).toEqual(unknown(/gave no answer within 90 s/))
+    await closed.promise
+  })
+
+  test('a command that was given up before it began is not sent', async () => {
+    await using server = await httpServer(json(200, OK))
+    const answer = await worker(server.url).identify({ shardId: 3, slotInMs: 0 }, AbortSignal.abort())
+    expect(answer).toEqual(unknown(/was given up/))
+    expect(server.requests).toEqual([])
+  })
+
+  test('a worker that is not there', async () => {
+    const server = await httpServer(json(200, OK))
+    await server[Symbol.asyncDispose]()
+    const answer = await worker(server.url).release({ epoch: 1, shardIds: [] }, never)
+    expect(answer).toEqual(unknown(/ECONNREFUSED/))
+  })
+})
+
+describe('the state stream', () => {
+  const head = { type: 'SNAPSHOT', workerId: 0, bootId: 'a', epoch: 0, draining: false, sinks: [], shards: [] }
+  const lines = (...records: unknown[]) => records.map((record) => `${JSON.stringify(record)}\n`).join('')
+  const watched = async (answer: Answer, signal = never, onRecord: (record: StateRecord) => void = () => {}) => {
+    const records: StateRecord[] = []
+    await using server = await httpServer(answer)
+    const take = (record: StateRecord) => {
+      records.push(record)
+      onRecord(record)
+    }
+    const error = await worker(server.url)
+      .watch(take, signal)
+      .then(
+        () => undefined,
+        (error: Error) => error,
+      )
+    return { records, error, request: server.requests[0] }
+  }
+
+  test('hands over each record and resolves when the worker ends it', async () => {
+    const { records, error, request } = await watched((_, response) => {
+      response.write(lines(head).slice(0, 20))
+      setTimeout(
+        () => response.end(lines(head).slice(20) + lines({ type: 'DELTA' }, { type: 'DRAINED', sessions: [] })),
+        20,
+      )
+    })
+    expect(error).toBeUndefined()
+    expect(records.map(({ type }) => type)).toEqual(['SNAPSHOT', 'DELTA', 'DRAINED'])
+    expect([request?.url, request?.headers.authorization]).toEqual(['/shards?watch=true', AUTHORIZATION])
+  })
+
+  test.each<[string, Answer, RegExp]>([
+    ['is refused', json(401, { error: 'unauthorized' }), /answered 401.*unauthorized/],
+    ['brings nonsense', (_, response) => response.write(`${lines(head)}<html>\n`), /JSON/],
+    ['brings a record that is none', (_, response) => response.write(lines(head, { type: 'HELLO' })), /type/],
+    [
+      'breaks',
+      (_, response) => {
+        response.write(lines(head))
+        setTimeout(() => response.destroy(), 20)
+      },
+      /./,
+    ],
+  ])('rejects when it %s', async (_, answer, message) => {
+    const { error } = await watched(answer)
+    expect(error).toBeInstanceOf(Error)
+    expect(error?.message).toMatch(message)
+  })
+
+  test('rejects at once when it is given up, and the worker sees it', async () => {
+    const given = new AbortController()
+    const closed = Promise.withResolvers<void>()
+    const { error, records } = await watched(
+      (_, response) => {
+        response.on('close', () => closed.resolve())
+        response.write(lines(head))
+      },
+      given.signal,
+      () => given.abort(),
+    )
+    expect(records).toHaveLength(1)
+    expect(error).toBeInstanceOf(Error)
+    await closed.promise
+  })
+})

@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest'
+import { parseConfig } from '../../../operator/config.ts'
+
+const given = { SHARDCLUSTER_WORKER_IMAGE: 'shardcluster:1' }
+
+describe('parseConfig', () => {
+  it('needs an image only', () => {
+    expect(parseConfig(given)).toEqual({
+      namespace: 'default',
+      podName: 'operator',
+      watchNamespaces: [],
+      workerImage: 'shardcluster:1',
+      workerImagePullPolicy: undefined,
+      httpPort: 8081,
+      logLevel: 'info',
+      leaseName: 'shardcluster-operator',
+    })
+  })
+
+  it('takes what it is given; an empty variable is none', () => {
+    const environment = {
+      ...given,
+      SHARDCLUSTER_NAMESPACE: '',
+      POD_NAME: 'operator-7',
+      SHARDCLUSTER_WATCH_NAMESPACES: ' a, b,,',
+      SHARDCLUSTER_WORKER_IMAGE_PULL_POLICY: 'Never',
+      SHARDCLUSTER_HTTP_PORT: '0',
+      SHARDCLUSTER_LOG_LEVEL: 'debug',
+    }
+    expect(parseConfig(environment)).toMatchObject({
+      namespace: 'default',
+      podName: 'operator-7',
+      watchNamespaces: ['a', 'b'],
+      workerImagePullPolicy: 'Never',
+      httpPort: 0,
+      logLevel: 'debug',
+    })
+  })
+
+  it.each([
+    ['SHARDCLUSTER_WORKER_IMAGE', ''],
+    ['SHARDCLUSTER_WORKER_IMAGE_PULL_POLICY', 'Sometimes'],
+    ['SHARDCLUSTER_HTTP_PORT', 'http'],
+    ['SHARDCLUSTER_HTTP_PORT', '65536'],
+    ['SHARDCLUSTER_LOG_LEVEL', 'loud'],
+  ])('names %s when it is %j', (name, value) => {
+    expect(() => parseConfig({ ...given, [name]: value })).toThrow(name)
+  })
+})

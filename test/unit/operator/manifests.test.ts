@@ -1,0 +1,188 @@
+import { describe, expect, it } from 'vitest'
+import { keySecret } from '../../../operator/manifests/key-secret.ts'
+import { labelsOf, selectorOf, selectorText } from '../../../operator/manifests/names.ts'
+import type { PodDefaults, podTemplate } from '../../../operator/manifests/pod.ts'
+import { podDisruptionBudget } from '../../../operator/manifests/pod-disruption-budget.ts'
+import { service } from '../../../operator/manifests/service.ts'
+import { statefulSet } from '../../../operator/manifests/stateful-set.ts'
+import { decide } from '../../../operator/reconcile/decide.ts'
+import { MAX_NAME_LENGTH } from '../../../src/api/shard-cluster.ts'
+import { MAX_SHARDS } from '../../../src/api/spec.ts'
+import { parseWorkerEnvironment } from '../../../src/protocol/worker-settings.ts'
+import { cluster, KEY, observed, REST_AUTHORIZATION, TOKEN } from './world.ts'
+
+const defaults: PodDefaults = { image: 'shardcluster:1.0', imagePullPolicy: 'IfNotPresent' }
+const setOf = (change = {}, replicas = 2) => statefulSet(cluster(change), 8, replicas, defaults)
+const containerOf = (template: ReturnType<typeof podTemplate>) => {
+  const [container] = template.spec.containers
+  if (!container) throw new Error('no container')
+  return container
+}
+const template = (change = {}) => setOf(change).spec.template
+
+describe('the pods of the workers', () => {
+  it('meet Pod Security "restricted"', () => {
+    const { spec } = template()
+    expect(spec.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } })
+    for (const { securityContext } of spec.containers)
+      expect(securityContext).toEqual({
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ['ALL'] },
+      })
+    const allowed = new Set(['projected', 'emptyDir', 'configMap', 'secret', 'downwardAPI'])
+    for (const { name: _, ...source } of spec.volumes)
+      expect(Object.keys(source).every((kind) => allowed.has(kind))).toBe(true)
+    expect(spec).not.toHaveProperty('hostNetwork')
+    expect(spec.automountServiceAccountToken).toBe(false)
+  })
+
+  it('find every secret in a file, and the rest in their environment', () => {
+    const container = containerOf(template())
+    const environment = Object.fromEntries(container.env.map((one) => [one['name'], 'value' in one ? one.value : '']))
+    const settings = parseWorkerEnvironment({ ...environment, POD_NAME: 'bot-8-1' } as Record<string, string>)
+    const mounted = container.volumeMounts.find(({ name }) => name === 'secrets')?.mountPath
+    const sources = template().spec.volumes[0]?.projected?.sources ?? []
+    const files = sources.flatMap(({ secret }) =>
+      secret.items.map(({ key, path }) => [`${mounted}/${path}`, `${secret.name}.${key}`]),
+    )
+    expect(Object.fromEntries(files)).toEqual({
+      [settings.tokenFile]: 'bot.token',
+      [settings.authorizationFile]: 'bot-sharder-key.authorization',
+      [String(settings.sinks[0]?.http.authorizationFile)]: 'bot.events-authorization',
+    })
+    expect(settings).toMatchObject({
+      workerId: 1,
+      port: 8080,
+      sinks: [{ name: 'bot', http: { url: 'http://bot:8080/' } }],
+    })
+  })
+
+  it('mount nothing for a sink that wants no key', () => {
+    const bare = { events: [{ name: 'bot', http: { url: 'http://bot/' } }] }
+    expect(JSON.stringify(template(bare))).not.toContain('events-')
+  })
+
+  it('say nothing of the number of workers: scaling restarts none', () => {
+    expect(setOf({ totalWorkers: 7 }).spec.template).toEqual(setOf({ totalWorkers: 2 }).spec.template)
+    const { replicas: few, ...before } = setOf({}, 2).spec
+    const { replicas: many, ...after } = setOf({}, 9).spec
+    expect([few, many]).toEqual([2, 9])
+    expect(after).toEqual(before)
+  })
+
+  it('take scheduling, resources and additions as they are written, but keep what selects them', () => {
+    const worker = {
+      image: 'other:2',
+      nodeSelector: { disk: 'ssd' },
+      tolerations: [{ key: 'bots', operator: 'Exists' }],
+      priorityClassName: 'high',
+      resources: { requests: { cpu: '1' } },
+      podLabels: { team: 'a', 'shardcluster.dev/cluster': 'stolen', 'shardcluster.dev/total-shards': '1' },
+      podAnnotations: { 'prometheus.io/scrape': 'false' },
+      env: [{ name: 'NODE_OPTIONS', value: '--max-old-space-size=4096' }],
+      terminationGracePeriodSeconds: 90,
+    }
+    const { metadata, spec } = template({ worker })
+    expect(spec).toMatchObject({
+      nodeSelector: { disk: 'ssd' },
+      tolerations: [{ key: 'bots', operator: 'Exists' }],
+      priorityClassName: 'high',
+      terminationGracePeriodSeconds: 90,
+    })
+    expect(containerOf({ metadata, spec })).toMatchObject({ image: 'other:2', resources: { requests: { cpu: '1' } } })
+    // The pull policy was meant for the operator's own image.
+    expect(containerOf({ metadata, spec })).not.toHaveProperty('imagePullPolicy')
+    expect(containerOf({ metadata, spec }).env).toContainEqual(worker.env[0])
+    expect(metadata.labels).toMatchObject({
+      team: 'a',
+      'shardcluster.dev/cluster': 'bot',
+      'shardcluster.dev/total-shards': '8',
+    })
+    expect(metadata.annotations).toMatchObject({ 'prometheus.io/scrape': 'false' })
+  })
+
+  it("run the operator's image and pull policy by default", () => {
+    expect(containerOf(template())).toMatchObject({ image: 'shardcluster:1.0', imagePullPolicy: 'IfNotPresent' })
+  })
+})
+
+describe('the children', () => {
+  const all = [keySecret(cluster(), KEY), service(cluster()), podDisruptionBudget(cluster()), setOf()]
+
+  it('belong to the ShardCluster, and bear its labels', () => {
+    for (const { metadata } of all) {
+      expect(metadata.namespace).toBe('prod')
+      expect(metadata.labels).toMatchObject(labelsOf(cluster()))
+      expect(metadata.ownerReferences).toEqual([
+        {
+          apiVersion: 'shardcluster.dev/v1alpha1',
+          kind: 'ShardCluster',
+          name: 'bot',
+          uid: 'uid-of-bot',
+          controller: true,
+          blockOwnerDeletion: true,
+        },
+      ])
+    }
+    expect(all.map(({ metadata }) => metadata.name)).toEqual([
+      'bot-sharder-key',
+      'bot-sharders',
+      'bot-sharders',
+      'bot-8',
+    ])
+  })
+
+  it('select its pods, and no others', () => {
+    const labels = template().metadata.labels
+    expect(labels).toMatchObject(setOf().spec.selector.matchLabels)
+    expect(labels).toMatchObject(service(cluster()).spec.selector)
+    expect(labels).toMatchObject(podDisruptionBudget(cluster()).spec.selector.matchLabels)
+    expect(setOf().spec.selector.matchLabels).not.toEqual(
+      statefulSet(cluster(), 16, 2, defaults).spec.selector.matchLabels,
+    )
+    expect(setOf().spec.serviceName).toBe(service(cluster()).metadata.name)
+    expect(selectorText(selectorOf(cluster()))).toBe('app.kubernetes.io/component=sharder,shardcluster.dev/cluster=bot')
+  })
+
+  it('are made so that pods are replaced by decision only, and drained one by one', () => {
+    expect(setOf().spec).toMatchObject({ podManagementPolicy: 'Parallel', updateStrategy: { type: 'OnDelete' } })
+    expect(service(cluster()).spec).toMatchObject({ clusterIP: 'None', publishNotReadyAddresses: true })
+    expect(podDisruptionBudget(cluster()).spec).toMatchObject({
+      maxUnavailable: 1,
+      unhealthyPodEvictionPolicy: 'AlwaysAllow',
+    })
+  })
+
+  it('hold no secret but the key in its Secret, and a status holds none at all', () => {
+    const { apply, status, events } = decide(observed())
+    expect(apply.map(({ resource }) => resource.kind)).toEqual([
+      'Secret',
+      'Service',
+      'PodDisruptionBudget',
+      'StatefulSet',
+    ])
+    const [secret, ...others] = apply
+    expect(secret?.manifest).toMatchObject({ data: { authorization: Buffer.from(KEY).toString('base64') } })
+    for (const value of [TOKEN, REST_AUTHORIZATION, KEY]) {
+      for (const text of [value, Buffer.from(value).toString('base64')])
+        expect(JSON.stringify({ others, status, events })).not.toContain(text)
+    }
+    expect(JSON.stringify(secret)).not.toContain(TOKEN)
+  })
+
+  it('have names that fit, however long the name and the number of shards', () => {
+    const long = cluster()
+    long.metadata.name = 'n'.repeat(MAX_NAME_LENGTH)
+    const { metadata } = statefulSet(long, MAX_SHARDS, 1, defaults)
+    // The StatefulSet controller labels pods with <name>-<hash of 10>, and a label value has 63 characters.
+    expect(`${metadata.name}-0123456789`.length).toBeLessThanOrEqual(63)
+    expect(`${metadata.name}-999`.length).toBeLessThanOrEqual(63)
+    expect(service(long).metadata.name.length).toBeLessThanOrEqual(63)
+  })
+
+  it('are not made for a ShardCluster that was not read from an API server', () => {
+    const { uid: _, ...metadata } = cluster().metadata
+    expect(() => service({ ...cluster(), metadata })).toThrow('has no uid')
+  })
+})
