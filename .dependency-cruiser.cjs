@@ -1,5 +1,11 @@
 /** Imports go one way: operator -> src <- sharder; inside src: api, protocol, support <- domain <- manager <- local, cli. */
-const only = (name, from, to, comment) => ({ name, severity: 'error', comment, from: { path: from }, to: { path: '^(src|operator|sharder)/', pathNot: to } })
+const only = (name, from, to, comment) => ({
+  name,
+  severity: 'error',
+  comment,
+  from: { path: from },
+  to: { path: '^(src|operator|sharder)/', pathNot: to },
+})
 
 module.exports = {
   forbidden: [
@@ -10,15 +16,53 @@ module.exports = {
     only('domain', '^src/domain/', '^src/(domain|api|protocol|support)/', 'decisions do no I/O'),
     only('manager', '^src/manager/', '^src/(manager|domain|api|protocol|support)/', 'the manager knows no Kubernetes'),
     only('simulator', '^src/simulator/', '^src/(simulator|domain|api|protocol|support)/', 'the simulator stands alone'),
-    only('rest-proxy', '^src/rest-proxy/', '^src/(rest-proxy|domain|api|protocol|support)/', 'the REST proxy stands alone'),
+    only(
+      'rest-proxy',
+      '^src/rest-proxy/',
+      '^src/(rest-proxy|domain|api|protocol|support)/',
+      'the REST proxy stands alone',
+    ),
     only('local', '^src/local/', '^src/', 'local mode uses what src has'),
-    only('sharder', '^sharder/', '^(sharder/|src/(api|protocol|domain|support)/)', 'a pod carries no manager and no Kubernetes client'),
-    only('operator', '^operator/', '^(operator/|src/(api|protocol|domain|manager|support)/)', 'the operator shares src, and nothing of the pod'),
-    { name: 'kube-is-generic', severity: 'error', comment: 'operator/kube knows no ShardCluster', from: { path: '^operator/kube/' }, to: { path: '^(operator/(?!kube/)|src/(?!support/))' } },
-    { name: 'no-kubernetes-in-src', severity: 'error', comment: '77 MB a process for nothing', from: { path: '^(src|sharder)/' }, to: { path: 'node_modules/@kubernetes/' } },
-    { name: 'pure-domain', severity: 'error', comment: 'no clock, socket, environment or randomness', from: { path: '^src/(domain|api)/' }, to: { dependencyTypes: ['core'] } },
+    only(
+      'sharder',
+      '^sharder/',
+      '^(sharder/|src/(api|protocol|domain|support)/)',
+      'a pod carries no manager and no Kubernetes client',
+    ),
+    only(
+      'operator',
+      '^operator/',
+      '^(operator/|src/(api|protocol|domain|manager|support)/)',
+      'the operator shares src, and nothing of the pod',
+    ),
+    {
+      name: 'kube-is-generic',
+      severity: 'error',
+      comment: 'operator/kube knows no ShardCluster',
+      from: { path: '^operator/kube/' },
+      to: { path: '^(operator/(?!kube/)|src/(?!support/))' },
+    },
+    {
+      name: 'no-kubernetes-in-src',
+      severity: 'error',
+      comment: '77 MB a process for nothing',
+      from: { path: '^(src|sharder)/' },
+      to: { path: 'node_modules/@kubernetes/' },
+    },
+    {
+      name: 'pure-domain',
+      severity: 'error',
+      comment: 'no clock, socket, environment or randomness',
+      from: { path: '^src/(domain|api)/' },
+      to: { dependencyTypes: ['core'] },
+    },
     { name: 'not-to-tests', severity: 'error', from: { path: '^(src|operator|sharder)/' }, to: { path: '^test/' } },
-    { name: 'no-dev-packages', severity: 'error', from: { path: '^(src|operator|sharder)/' }, to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'], pathNot: 'node_modules/@types/' } },
+    {
+      name: 'no-dev-packages',
+      severity: 'error',
+      from: { path: '^(src|operator|sharder)/' },
+      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'], pathNot: 'node_modules/@types/' },
+    },
   ],
   options: {
     // The one program loads its commands, whatever folder they are in.
@@ -26,6 +70,9 @@ module.exports = {
     doNotFollow: { path: 'node_modules' },
     tsConfig: { fileName: 'tsconfig.json' },
     tsPreCompilationDeps: true,
-    enhancedResolveOptions: { extensions: ['.ts', '.js', '.mjs', '.cjs', '.json'], conditionNames: ['import', 'require', 'node', 'default', 'types'] },
+    enhancedResolveOptions: {
+      extensions: ['.ts', '.js', '.mjs', '.cjs', '.json'],
+      conditionNames: ['import', 'require', 'node', 'default', 'types'],
+    },
   },
 }
