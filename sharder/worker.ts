@@ -1,4 +1,5 @@
 import type { MetricObject } from 'prom-client'
+import { termOf } from '../src/domain/epoch.ts'
 import { contains, shardsOf } from '../src/domain/ranges.ts'
 import type {
   Assigned,
@@ -43,6 +44,10 @@ export class GatewayWorker {
   readonly #shelf: SessionShelf
   /** Assignments and releases are carried out one after the other, in the order in which they came. */
   #lastTurn: Promise<unknown> = Promise.resolve()
+  /** The newest epoch that was received; the board shows the newest that was carried out. */
+  #newest = 0
+  /** IDENTIFYs under way, with the term of the leader that allowed each. */
+  readonly #permits = new Map<AbortController, number>()
 
   constructor(options: GatewayWorkerOptions) {
     this.#options = options
@@ -53,20 +58,20 @@ export class GatewayWorker {
   async handle(command: Command, signal: AbortSignal): Promise<Reply> {
     const { board } = this.#options
     if (board.head.draining) return DRAINING
-    const { epoch } = command
-    if (epoch !== undefined && epoch < board.head.epoch)
+    const { epoch = this.#newest } = command
+    if (epoch < this.#newest)
       return refused(
         'STALE_EPOCH',
-        `epoch ${epoch} is older than ${board.head.epoch}: a newer manager has spoken to this worker.`,
+        `epoch ${epoch} is older than ${this.#newest}: a newer manager has spoken to this worker.`,
       )
-    if (epoch !== undefined && epoch > board.head.epoch) board.setHead({ epoch })
+    this.#obey(epoch)
     switch (command.type) {
       case 'IDENTIFY_SHARD':
-        return this.#identify(command, signal)
+        return this.#permitted(termOf(epoch), signal, (permit) => this.#identify(command, permit))
       case 'ASSIGN_SHARDS':
-        return this.#inTurn(() => this.#assign(command))
+        return this.#inTurn(epoch, () => this.#assign(command))
       case 'RELEASE_SHARDS':
-        return this.#inTurn(() => this.#release(command))
+        return this.#inTurn(epoch, () => this.#release(command))
     }
   }
 
@@ -200,10 +205,40 @@ export class GatewayWorker {
     await threads.call(index, 'HOLD', { settings: { totalShards, gateway }, holdings }).catch(ignoreDeath)
   }
 
-  #inTurn(command: () => Promise<Reply>): Promise<Reply> {
-    const turn = this.#lastTurn.then(() => (this.#options.board.head.draining ? DRAINING : command()))
+  /** The board shows an epoch when its command was carried out: a manager takes it as the answer that it may not have got. */
+  #inTurn(epoch: number, command: () => Promise<Reply>): Promise<Reply> {
+    const { board } = this.#options
+    const turn = this.#lastTurn.then(async () => {
+      if (board.head.draining) return DRAINING
+      const reply = await command()
+      if (epoch > board.head.epoch) board.setHead({ epoch })
+      return reply
+    })
     this.#lastTurn = turn.catch(() => {})
     return turn
+  }
+
+  /** From now on nothing older counts. A leader that was paused may still hold its requests open: its permits are void. */
+  #obey(epoch: number): void {
+    if (termOf(epoch) > termOf(this.#newest)) {
+      for (const [permit, term] of this.#permits) if (term < termOf(epoch)) permit.abort()
+    }
+    this.#newest = Math.max(this.#newest, epoch)
+  }
+
+  /** Runs with a signal that aborts when the manager hangs up, or when a leader of a newer term speaks. */
+  async #permitted(
+    term: number,
+    hungUp: AbortSignal,
+    identify: (permit: AbortSignal) => Promise<Reply>,
+  ): Promise<Reply> {
+    const permit = new AbortController()
+    this.#permits.set(permit, term)
+    try {
+      return await identify(AbortSignal.any([hungUp, permit.signal]))
+    } finally {
+      this.#permits.delete(permit)
+    }
   }
 
   #eachThread<T>(action: (index: number) => Promise<T>): Promise<T[]> {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Dispatcher } from 'undici'
 import type { ShardCluster } from '../../src/api/shard-cluster.ts'
+import type { Range } from '../../src/domain/ranges.ts'
 import { desiredOf } from '../../src/manager/desired.ts'
 import { GatewayManager } from '../../src/manager/gateway-manager.ts'
 import { httpWorker } from '../../src/manager/http-worker.ts'
@@ -35,6 +36,8 @@ interface Running {
   /** How session info is asked for, as a digest. */
   source: string
   remedy: Remedy | undefined
+  /** Pods that ran before this manager did: of those that were not heard yet it only knows what status says. */
+  readonly inherited: ReadonlySet<string>
 }
 
 /** What runs is heard within this time after a manager began, or is in trouble. Milliseconds. */
@@ -73,13 +76,13 @@ export class Fleets {
     pods: readonly PodObject[],
   ): void {
     const { token, key: authorization } = credentials
-    const running = this.#runningFor(key, cluster, credentials, totalShards)
+    const running = this.#runningFor(key, cluster, credentials, totalShards, pods)
     const desired = desiredOf(cluster, token, totalShards)
     const { fatal } = running.manager.fleet()
     running.remedy = nextRemedy(running.remedy, desired.remedy, fatal?.closeCode, this.#options.clock.now())
     running.manager.configure({ ...desired, remedy: running.remedy.text })
     if (authorization !== undefined)
-      running.manager.setWorkers(pods.flatMap((pod) => this.#workerOf(pod, cluster, authorization)))
+      running.manager.setWorkers(pods.flatMap((pod) => this.#workerOf(pod, cluster, authorization, running.inherited)))
   }
 
   /** The ShardCluster is gone. Its workers go with their pods. */
@@ -103,6 +106,7 @@ export class Fleets {
     cluster: ShardCluster,
     { token, restAuthorization: authorization }: Credentials,
     totalShards: number | undefined,
+    pods: readonly PodObject[],
   ): Running {
     const { baseUrl, timeoutSeconds } = cluster.spec.rest
     const rest: RestOptions = { baseUrl, authorization, token, timeoutMs: timeoutSeconds * 1_000 }
@@ -116,13 +120,14 @@ export class Fleets {
       return known
     }
     this.remove(key)
-    const running = this.#start(key, bot, rest, identity)
+    const inherited = new Set(pods.map(({ metadata }) => metadata.uid))
+    const running = this.#start(key, bot, rest, identity, inherited)
     // The token of another bot came instead: it, too, takes its time to reach the pods.
     if (known?.bot !== undefined && known.bot !== bot) running.remedy = firstRemedy(this.#options.clock.now())
     return running
   }
 
-  #start(key: ObjectKey, bot: string, rest: RestOptions, identity: string): Running {
+  #start(key: ObjectKey, bot: string, rest: RestOptions, identity: string, inherited: ReadonlySet<string>): Running {
     const { lanes, clock, random, logger, term, onChange } = this.#options
     const manager = new GatewayManager({
       cluster: key,
@@ -136,7 +141,7 @@ export class Fleets {
       onChange: () => onChange(key),
     })
     const startedAt = clock.now()
-    const running: Running = { manager, bot, startedAt, identity, source: digestOf(rest), remedy: undefined }
+    const running: Running = { manager, bot, startedAt, identity, source: digestOf(rest), remedy: undefined, inherited }
     this.#running.set(key, running)
     return running
   }
@@ -149,7 +154,7 @@ export class Fleets {
     this.#options.lanes.join(running.bot, key, restSessionInfo(rest)).refresh()
   }
 
-  #workerOf(pod: PodObject, cluster: ShardCluster, authorization: string): WorkerRef[] {
+  #workerOf(pod: PodObject, cluster: ShardCluster, authorization: string, inherited: ReadonlySet<string>): WorkerRef[] {
     const podIP = pod.status?.podIP
     if (!podIP || !runs(pod, CONTAINER)) return []
     const { name, uid } = pod.metadata
@@ -160,10 +165,20 @@ export class Fleets {
       authorization,
       dispatcher: this.#options.dispatcher,
     })
-    // What it held when a manager last looked: until this one hears it, nobody else is given those shards.
-    const row = cluster.status?.workerStatuses?.find((worker) => worker.ordinal === ordinal && worker.pod === name)
-    return [{ ordinal, uid, name, port, ...(row && { presumed: { first: row.first, last: row.last } }) }]
+    const presumed = inherited.has(uid) ? presumedRange(cluster, ordinal) : undefined
+    return [{ ordinal, uid, name, port, ...(presumed && { presumed }) }]
   }
+}
+
+/**
+ * What a pod of a former leader may hold until it is heard: its range, if all was in its place; while shards moved,
+ * nobody knows, and it could be any.
+ */
+function presumedRange({ status }: ShardCluster, ordinal: number): Range | undefined {
+  const inPlace = status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True')
+  const row = status?.workerStatuses?.find((worker) => worker.ordinal === ordinal)
+  if (inPlace && row) return { first: row.first, last: row.last }
+  return status?.totalShards === undefined ? undefined : { first: 0, last: status.totalShards - 1 }
 }
 
 const digestOf = (rest: RestOptions): string => createHash('sha256').update(JSON.stringify(rest)).digest('hex')

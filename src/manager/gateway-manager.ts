@@ -3,11 +3,11 @@ import { rankOf } from '../domain/identify-order.ts'
 import type { Candidate, Grant } from '../domain/identify-schedule.ts'
 import { ownerOf } from '../domain/ranges.ts'
 import { shardCountProblem } from '../domain/shard-count.ts'
-import type { GatewayOptions } from '../protocol/commands.ts'
 import type { Cancel, Clock } from '../support/clock.ts'
 import type { Logger } from '../support/logger.ts'
 import type { Fleet } from './fleet.ts'
 import { fleetOf } from './fleet-of.ts'
+import { gatewayOf, type PresentOptions } from './gateway-of.ts'
 import { HandOverLoop, withDeadline } from './hand-over-loop.ts'
 import { IdentifyAttempts } from './identify-attempts.ts'
 import type { IdentifyLane, IdentifyOutcome, IdentifySource } from './identify-lane.ts'
@@ -184,10 +184,13 @@ export class GatewayManager implements IdentifySource {
       for (const shardId of view.shards.keys()) this.#sessions.disconnected(shardId, view.lastHeardAt)
     if (view.drained && changed) for (const session of view.finalSessions) this.#sessions.record(session, false, now)
     for (const shardId of changed?.shardIds ?? []) this.#learn(link, shardId, now)
-    if (changed?.structural === false) for (const shardId of changed.shardIds) this.#recountShard(shardId)
-    else this.#recount()
-    if (changed?.structural === false) this.#options.onChange()
-    else this.#changed()
+    if (changed?.structural === false) {
+      for (const shardId of changed.shardIds) this.#recountShard(shardId)
+      this.#options.onChange()
+      return
+    }
+    this.#recount()
+    this.#changed()
   }
 
   /** Takes what a worker says of one shard: its session, when its IDENTIFY left. */
@@ -242,12 +245,7 @@ export class GatewayManager implements IdentifySource {
     if (record?.state === 'Offline' && link && this.#reportsPresentOptions(link))
       this.#freeze(record.closeCode ?? 4004, shardId)
     if (record?.state !== 'Unidentified' || !link?.view.connected || link.view.draining) return
-    if (
-      !this.#handOver.obeyed(link.ref.ordinal) ||
-      this.#handOver.releasing(link.ref.ordinal, shardId) ||
-      this.#countProblem()
-    )
-      return
+    if (!this.#handOver.allowsIdentify(link.ref.ordinal, shardId) || this.#countProblem()) return
     const { order, reserve } = desired.identify
     const { maxConcurrency } = lane.info.limit
     this.#candidates.set(shardId, {
@@ -285,29 +283,22 @@ export class GatewayManager implements IdentifySource {
 
   #plan(): void {
     const { totalShards } = this
-    const gateway = this.#gateway()
+    const options = this.#presentOptions()
     const desired = this.#desired
-    if (this.#stopped.signal.aborted || !desired || !gateway || totalShards === undefined || this.#countProblem())
+    if (this.#stopped.signal.aborted || !desired || !options || totalShards === undefined || this.#countProblem())
       return
-    const gatewayKey = this.#gatewayKey(gateway)
+    const { gateway, gatewayKey } = options
     const target: Target = { totalShards, totalWorkers: desired.totalWorkers, gatewayKey, batch: BATCH }
     this.#handOver.step(target, gateway)
   }
 
-  #gatewayKey(gateway: GatewayOptions): string {
-    return JSON.stringify([gateway, this.#desired?.remedy])
-  }
-
   /** A shard that was turned away under options that were corrected since says nothing about the correction. */
   #reportsPresentOptions(link: WorkerLink): boolean {
-    const gateway = this.#gateway()
-    return gateway !== undefined && this.#handOver.reportsUnder(this.#gatewayKey(gateway), link.ref.ordinal)
+    const options = this.#presentOptions()
+    return options !== undefined && this.#handOver.reportsUnder(options.gatewayKey, link.ref.ordinal)
   }
 
-  /** undefined until a gateway URL is known: from Discord, or from a worker that runs already. */
-  #gateway(): GatewayOptions | undefined {
-    const running = [...this.#links.values()].find((link) => link.view.assignment)?.view.assignment?.gateway.url
-    const url = this.#options.lane.info?.url ?? running
-    return this.#desired && url !== undefined ? { ...this.#desired.gateway, url } : undefined
+  #presentOptions(): PresentOptions | undefined {
+    return gatewayOf(this.#desired, this.#options.lane.info?.url, this.#links.values())
   }
 }

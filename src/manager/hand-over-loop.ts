@@ -67,9 +67,9 @@ export class HandOverLoop {
     return told !== undefined && told.bootId === this.#options.links.get(ordinal)?.view.bootId
   }
 
-  /** Whether this worker was told to give the shard up, and did not answer yet. */
-  releasing(ordinal: number, shardId: number): boolean {
-    return this.#releasing.get(ordinal)?.has(shardId) === true
+  /** Whether a shard of this worker may identify: the worker took this manager's word, and is not giving the shard up. */
+  allowsIdentify(ordinal: number, shardId: number): boolean {
+    return this.obeyed(ordinal) && !this.#releasing.get(ordinal)?.has(shardId)
   }
 
   forget(ordinal: number): void {

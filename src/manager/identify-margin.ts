@@ -4,6 +4,12 @@ import type { Clock } from '../support/clock.ts'
 const LEAST = 0.01
 const MOST = 0.1
 
+/**
+ * A late READY moves a slot by at most this much, in milliseconds. Discord's READY may take a second or two for reasons
+ * of its own; letting all of that count would make the start of a large bot some per cent longer for nothing.
+ */
+const MOST_LATE_MS = 50
+
 /** So many answers tell what is usual. Before, none is: when all shards of a first wave are slow together, none looks late. */
 const REMEMBERED = 64
 
@@ -16,7 +22,7 @@ const REMEMBERED = 64
  * means that IDENTIFY may have arrived as much later; (3) op 9 proves the margin too small: it doubles, but once a
  * window, because all that one stall delayed is refused at once and still is one fact.
  *
- * Properties: a slot moves by at most a tenth of the window, and where all answers take equally long none moves.
+ * Properties: a slot moves by at most a tenth of the window and 50 ms, and where all answers take equally long none moves.
  */
 export class IdentifyMargin {
   readonly #clock: Clock
@@ -38,8 +44,8 @@ export class IdentifyMargin {
     const usual = this.#usual()
     this.#answers.push(answeredInMs)
     if (this.#answers.length > REMEMBERED) this.#answers.shift()
-    const late = Math.min(answeredInMs - usual, window * MOST) - this.of(window)
-    return sentAt + Math.max(0, late)
+    const late = answeredInMs - usual - this.of(window)
+    return sentAt + Math.min(Math.max(0, late), window * MOST, MOST_LATE_MS)
   }
 
   /** Discord answered with op 9. @returns whether the margin grew. */

@@ -149,6 +149,8 @@ describe('kubectl scale', () => {
 
   it('down: a pod goes only after its shards moved, and none identifies', async () => {
     const { length } = world.kubelet.removed
+    // Long enough for a kubelet that is told too early.
+    for (const worker of world.kubelet.workers.values()) worker.flushMs = 1_000
     await bot.kubectl('scale', 'shc/bot', '--replicas=1')
     await eventually(async () => expect((await set()).spec.replicas).toBe(1))
     await eventually(async () => expect(await bot.held()).toEqual([[0, 1, 2, 3, 4, 5, 6, 7]]))

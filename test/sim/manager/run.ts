@@ -91,6 +91,7 @@ function judge(world: World, scenario: Scenario, settled: boolean, seed: number)
 
 /** Once everything is where it shall be nothing moves any more, and nobody is asked hotly. */
 async function judgeRest(world: World, seed: number): Promise<void> {
+  world.restProblem = undefined
   const { identifies, resumes } = world.discord.rules.counts
   const { questions } = world
   await world.run(60_000)

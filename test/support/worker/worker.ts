@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import fastify, { type FastifyInstance } from 'fastify'
 import {
   type AssignShards,
@@ -30,6 +31,8 @@ export interface TestWorkerOptions {
 export class TestWorker {
   /** The sinks it reports. */
   sinks: readonly SinkRecord[] = [{ name: 'bot', state: 'Flowing', pending: 0 }]
+  /** How long its sinks take to confirm what a released shard read, in milliseconds. */
+  flushMs = 0
   readonly #options: TestWorkerOptions
   readonly #bootId = randomBytes(8).toString('hex')
   readonly #server: FastifyInstance = fastify({ forceCloseConnections: true })
@@ -142,6 +145,7 @@ export class TestWorker {
   }
 
   async #release({ shardIds }: ReleaseShards): Promise<object> {
+    await delay(this.flushMs)
     const sessions = []
     const released = []
     for (const shardId of shardIds) {

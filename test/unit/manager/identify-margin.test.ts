@@ -39,13 +39,14 @@ describe('IdentifyMargin', () => {
     const margin = knowing(200)
     expect(margin.takenAt(1_000, 200, WINDOW)).toBe(1_000)
     expect(margin.takenAt(1_000, 250, WINDOW)).toBe(1_000)
-    expect(margin.takenAt(1_000, 400, WINDOW)).toBe(1_150)
+    expect(margin.takenAt(1_000, 270, WINDOW)).toBe(1_020)
+    expect(margin.takenAt(1_000, 400, WINDOW)).toBe(1_050)
   })
 
   it('trusts no first answer: when a whole first wave is slow, none of it looks late', () => {
     const margin = new IdentifyMargin(new VirtualClock())
     const moved = Array.from({ length: ENOUGH + 1 }, () => margin.takenAt(0, 300, WINDOW))
-    expect(moved).toEqual([...Array(ENOUGH).fill(250), 0])
+    expect(moved).toEqual([...Array(ENOUGH).fill(50), 0])
   })
 
   it('never lets it begin before IDENTIFY was sent, nor more than a tenth of the window later', () => {

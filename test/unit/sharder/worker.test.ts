@@ -3,6 +3,7 @@ import { StateBoard } from '../../../sharder/state-board.ts'
 import type { ThreadCalls } from '../../../sharder/thread-wire.ts'
 import { ThreadDied, type ThreadPool } from '../../../sharder/threads.ts'
 import { GatewayWorker } from '../../../sharder/worker.ts'
+import { epochOf } from '../../../src/domain/epoch.ts'
 import type { AssignShards, Command } from '../../../src/protocol/commands.ts'
 import type { Session } from '../../../src/protocol/session.ts'
 import { createLogger } from '../../../src/support/logger.ts'
@@ -20,7 +21,10 @@ class FakeThreads implements ThreadPool {
     identifiedMsAgo: 5,
   })
 
-  async call(index: number, type: keyof ThreadCalls, ask: object): Promise<never> {
+  onIdentify: (signal: AbortSignal) => void = () => {}
+
+  async call(index: number, type: keyof ThreadCalls, ask: object, signal?: AbortSignal): Promise<never> {
+    if (type === 'IDENTIFY' && signal) this.onIdentify(signal)
     if (this.dead.has(index)) throw new ThreadDied('the thread of this shard ended')
     return (await this.#answer(index, type, ask)) as never
   }
@@ -98,7 +102,23 @@ describe('epochs', () => {
     })
     expect(await worker.handle(assign(5), never)).toMatchObject({ ok: false, failure: { code: 'STALE_EPOCH' } })
     expect(await identify(3)).toMatchObject({ ok: true })
-    expect(board.head.epoch).toBe(6)
+    // Shown is what was carried out, and an IDENTIFY changes nothing that an assignment could.
+    expect(board.head.epoch).toBe(5)
+  })
+
+  it('of a newer term void the permits of the terms before: their leader may be paused with its requests open', async () => {
+    await worker.handle(assign(epochOf(1, 1)), never)
+    const seen: AbortSignal[] = []
+    threads.onIdentify = (signal) => seen.push(signal)
+    const outcome = Promise.withResolvers<ThreadCalls['IDENTIFY']['answer']>()
+    threads.identify = () => outcome.promise
+    const answers = [identify(2, epochOf(1, 1)), identify(3, epochOf(1, 1))]
+    await worker.handle(assign(epochOf(1, 2)), never)
+    expect(seen.map(({ aborted }) => aborted)).toEqual([false, false])
+    await worker.handle(assign(epochOf(2, 1)), never)
+    expect(seen.map(({ aborted }) => aborted)).toEqual([true, true])
+    outcome.resolve({ identified: true, identifiedMsAgo: 1 })
+    await Promise.all(answers)
   })
 })
 

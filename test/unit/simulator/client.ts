@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { constants, createInflate, createZstdDecompress } from 'node:zlib'
 import { WebSocket } from 'ws'
 

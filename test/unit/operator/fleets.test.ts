@@ -1,0 +1,88 @@
+import { MockAgent } from 'undici'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { Fleets } from '../../../operator/reconcile/fleets.ts'
+import type { PodObject } from '../../../operator/reconcile/objects.ts'
+import { Lanes } from '../../../src/manager/lanes.ts'
+import { createLogger } from '../../../src/support/logger.ts'
+import { freePorts } from '../../support/apiserver/ports.ts'
+import { VirtualClock } from '../../support/virtual-clock.ts'
+import { cluster, pod, TOKEN } from './world.ts'
+
+const KEY = 'prod/bot'
+const credentials = { token: TOKEN, restAuthorization: 'rest', key: 'key' }
+const running: PodObject[] = [0, 1].map((ordinal) => {
+  const one = pod(ordinal)
+  return { ...one, status: { ...one.status, podIP: '192.0.2.1' } }
+})
+
+let clock: VirtualClock
+let network: MockAgent
+let fleets: Fleets
+beforeEach(() => {
+  clock = new VirtualClock()
+  network = new MockAgent()
+  // Workers that are asked and never answer.
+  network.disableNetConnect()
+  network
+    .get(/.*/)
+    .intercept({ path: () => true })
+    .reply(200, '')
+    .delay(3_600_000)
+    .persist()
+  const logger = createLogger('test', 'silent')
+  const random = () => 0.5
+  fleets = new Fleets({
+    clock,
+    random,
+    logger,
+    lanes: new Lanes({ clock, random, logger, leadingSince: 0 }),
+    dispatcher: network,
+    term: 1,
+    onChange: () => {},
+  })
+})
+afterEach(async () => {
+  await fleets.stop()
+  await network.close()
+})
+
+async function managed() {
+  const [port = 0] = await freePorts(1)
+  const one = cluster({ rest: { baseUrl: `http://127.0.0.1:${port}` } })
+  fleets.manage(KEY, one, credentials, 8, running)
+  return one
+}
+const problem = () => fleets.get(KEY)?.fleet().sessionProblem?.reason
+
+describe('a fleet', () => {
+  it('settles when its workers were heard, or after a while', async () => {
+    expect(fleets.settling(KEY)).toBe(true)
+    await managed()
+    expect(fleets.settling(KEY)).toBe(true)
+    // That there is no session info is an answer; the workers still owe theirs.
+    await vi.waitFor(() => expect(problem()).toBe('RestProxyUnavailable'))
+    expect(fleets.settling(KEY)).toBe(true)
+    await clock.advance(16_000)
+    expect(fleets.settling(KEY)).toBe(false)
+  })
+
+  it('settles at once where no worker runs and session info was answered', async () => {
+    const one = await managed()
+    fleets.manage(KEY, one, credentials, 8, [pod(0, 'waiting')])
+    expect(fleets.settling(KEY)).toBe(true)
+    await vi.waitFor(() => expect(problem()).toBeDefined())
+    expect(fleets.settling(KEY)).toBe(false)
+  })
+
+  it('keeps its manager through everything that it can take over, and gets another for another set of shards', async () => {
+    const one = await managed()
+    const manager = fleets.get(KEY)
+    expect(manager?.fleet().workers.map(({ name }) => name)).toEqual(['bot-8-0', 'bot-8-1'])
+    fleets.manage(KEY, one, { ...credentials, restAuthorization: 'another' }, 8, [])
+    expect(fleets.get(KEY)).toBe(manager)
+    fleets.manage(KEY, one, credentials, 16, [])
+    expect(fleets.get(KEY)).not.toBe(manager)
+    fleets.remove(KEY)
+    expect(fleets.get(KEY)).toBeUndefined()
+  })
+})
