@@ -23,7 +23,12 @@ COPY package.json ./
 COPY src src
 COPY operator operator
 COPY sharder sharder
-# A number and not a name, so that runAsNonRoot can be checked. Nothing in /app belongs to this user and nothing is
-# written there: the root file system may be read-only.
+# A number and not a name, so that runAsNonRoot can be checked. Nothing in /app but the cache below belongs to this
+# user and nothing is written there: the root file system may be read-only.
+RUN install -d -o 65532 -g 65532 /app/.compile-cache
 USER 65532:65532
+# Node strips types when it loads a file: 20 MB and a quarter of a second in each process and thread. What it made is
+# kept here, for the very user that runs it (the cache is one of each user).
+ENV NODE_COMPILE_CACHE=/app/.compile-cache
+RUN ["node", "/app/src/cli/main.ts", "compile-cache"]
 ENTRYPOINT ["node", "/app/src/cli/main.ts"]

@@ -20,6 +20,7 @@ const commands: Record<string, () => Promise<Command>> = {
   'rest-proxy': async () => (await import('../rest-proxy/index.ts')).restProxyCommand(),
   simulator: async () => (await import('../simulator/index.ts')).simulatorCommand(),
   local: async () => (await import('./local-command.ts')).localCommand(),
+  'compile-cache': async () => (await import('./compile-cache-command.ts')).compileCacheCommand(),
   'sample-bot': async () => (await import('./sample-bot-command.ts')).sampleBotCommand(),
 }
 
