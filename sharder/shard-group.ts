@@ -39,7 +39,7 @@ export class ShardGroup {
   readonly #options: ShardGroupOptions
   readonly #shards = new Map<number, ManagedShard>()
   readonly #environment: ShardEnvironment
-  readonly #changed = new Set<ManagedShard>()
+  readonly #changed = new Set<number>()
   /** What the last checkpoint said of a shard. */
   readonly #reported = new Map<number, { sequence: number; rtt: number }>()
   #settings: GatewaySettings | undefined
@@ -56,7 +56,7 @@ export class ShardGroup {
       clock,
       settings: () => this.#settings as GatewaySettings,
       openFeed: (shardId, acknowledged) => sinks.open(shardId, acknowledged),
-      changed: (shard) => this.#reportSoon(shard),
+      changed: (shardId) => this.#reportSoon(shardId),
     }
     this.#cancelCheckpoint = this.#checkpointLater()
   }
@@ -73,7 +73,7 @@ export class ShardGroup {
       const shard = new ManagedShard(shardId, this.#environment, { session, history })
       this.#shards.set(shardId, shard)
       shard.setPaused(this.#paused)
-      this.#reportSoon(shard)
+      this.#reportSoon(shardId)
       shard.start()
     }
   }
@@ -98,7 +98,6 @@ export class ShardGroup {
     }
     await Promise.all(shards.map((shard) => shard.stop(outcome)))
     if (shards.length > 0) await this.#options.sinks.flush(flushMs)
-    for (const shard of shards) this.#changed.delete(shard)
     const now = this.#options.clock.now()
     return shards.flatMap((shard) => (shard.session ? [sessionRecord(shard.id, shard.session, now)] : []))
   }
@@ -125,13 +124,14 @@ export class ShardGroup {
   }
 
   /** Gathers what changes in one turn of the loop. */
-  #reportSoon(shard?: ManagedShard): void {
-    if (shard) this.#changed.add(shard)
+  #reportSoon(shardId?: number): void {
+    if (shardId !== undefined) this.#changed.add(shardId)
     if (this.#reporting) return
     this.#reporting = true
     setImmediate(() => {
       this.#reporting = false
-      const held = [...this.#changed].filter((changed) => this.#shards.get(changed.id) === changed)
+      // One that was released meanwhile has nothing to say any more.
+      const held = [...this.#changed].flatMap((id) => this.#shards.get(id) ?? [])
       this.#changed.clear()
       this.#options.report({ shards: held.map((each) => each.summary()), ...this.#sinkReport() })
     })

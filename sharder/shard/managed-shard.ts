@@ -294,7 +294,7 @@ export class ManagedShard extends SessionShard implements AttemptHost {
 
   #become(state: ShardState): void {
     this.state = state
-    this.environment.changed(this)
+    this.environment.changed(this.id)
     this.#stateChange.announce()
   }
 }

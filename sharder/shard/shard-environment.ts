@@ -3,7 +3,6 @@ import type { Clock } from '../../src/support/clock.ts'
 import type { Logger } from '../../src/support/logger.ts'
 import type { Feed } from '../sinks/sink.ts'
 import type { ConnectGate } from './connect-gate.ts'
-import type { ManagedShard } from './managed-shard.ts'
 import type { ShardTimings } from './timings.ts'
 
 /** How shards connect from now on. */
@@ -35,5 +34,5 @@ export interface ShardEnvironment {
   token(): Promise<string>
   openFeed(shardId: number, acknowledged: number): Feed
   /** The shard's summary is another now. */
-  changed(shard: ManagedShard): void
+  changed(shardId: number): void
 }
