@@ -28,7 +28,8 @@ export async function startSharder(options: SharderOptions): Promise<Child> {
   const child = await Child.start(FILE, {
     env: {
       ...(ca !== undefined && { NODE_EXTRA_CA_CERTS: directory.secret('ca.pem', ca) }),
-      ...(process.env['DIAG'] ? JSON.parse(process.env['DIAG']) : {}), ...workerEnvironment({
+      ...(process.env['DIAG'] ? JSON.parse(process.env['DIAG']) : {}),
+      ...workerEnvironment({
         workerId: 0,
         host: '127.0.0.1',
         port: 0,
