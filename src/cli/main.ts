@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import { z } from 'zod'
 
 /**
  * The one program: `shardcluster <command>`. A command's code is loaded when it is called: a sharder must not pay for
@@ -30,4 +31,16 @@ for (const name of names) {
   const load = commands[name]
   if (load) program.addCommand(await load())
 }
-await program.parseAsync()
+try {
+  await program.parseAsync()
+} catch (error) {
+  // What is expected to go wrong says what to do; where it came from helps nobody but us, who set SHARDCLUSTER_STACK.
+  const text = process.env['SHARDCLUSTER_STACK'] ? (error as Error).stack : messageOf(error)
+  process.stderr.write(`shardcluster ${wanted}: ${text}\n`)
+  process.exit(1)
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof z.ZodError) return z.prettifyError(error)
+  return error instanceof Error ? error.message : String(error)
+}
