@@ -254,16 +254,16 @@ describe('what somebody else does to its children', () => {
 describe('another number of shards', () => {
   it('runs beside the old one until it is Ready', async () => {
     await bot.kubectl('patch', 'shc/bot', '--type=merge', '-p', '{"spec":{"totalShards":12}}')
-    let readyWhenGone: number | undefined
-    await eventually(async () => {
-      const gone = (await bot.child(statefulSets, 'bot-8')) === undefined
-      const { status } = await bot.get()
-      if (!gone) throw new Error('the old set is still there')
-      readyWhenGone = status?.readyShards
-    })
-    expect(readyWhenGone).toBe(12)
+    // As Discord sees them, because the status is written a moment after the old set was deleted.
+    const connected = () => {
+      const { shards = {} } = world.simulator.stats({ detail: true }).bots.find(({ sessions }) => sessions > 0) ?? {}
+      return Object.entries(shards).filter(([name, shard]) => name.endsWith('/12') && shard.connected).length
+    }
+    await eventually(async () => expect(await bot.child(statefulSets, 'bot-8')).toBeUndefined())
+    expect(connected()).toBe(12)
     await bot.wait('Ready')
     expect((await bot.get()).status).toMatchObject({ totalShards: 12, shards: '12/12', workers: 2 })
+    await eventually(async () => expect(await bot.held()).toHaveLength(2))
     await eventually(() => expect(bot.discord().connectedShards).toBe(12))
     expect(bot.discord().violationDetails).toEqual([])
   })
