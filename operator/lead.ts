@@ -103,6 +103,7 @@ function subscribe(caches: Caches, queue: WorkQueue, reconciler: Reconciler): ((
     ({ status }) => status?.podIP,
     ({ status }) => status?.containerStatuses?.map(({ state }) => state),
     ({ status }) => status?.phase,
+    ({ metadata }) => metadata.deletionTimestamp,
     ({ status }) => status?.conditions?.find(({ type }) => type === 'PodScheduled')?.message,
   )
   const onPod = (change: Change<PodObject>) => {

@@ -63,7 +63,7 @@ export async function startSharder(settings: WorkerSettings, logger: Logger): Pr
   }
   let drained: Promise<void> | undefined
   return {
-    port: (server.server.address() as { port: number }).port,
+    port: server.port,
     drain() {
       drained ??= drain({
         clock,

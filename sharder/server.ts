@@ -1,10 +1,12 @@
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import { z } from 'zod'
-import { COMMAND_TYPES, type Command, commandSchema } from '../src/protocol/commands.ts'
+import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { pipeline } from 'node:stream/promises'
+import type { Command } from '../src/protocol/commands.ts'
 import { type Failure, failure } from '../src/protocol/failures.ts'
 import { MAX_REQUEST_BYTES } from '../src/protocol/limits.ts'
 import { authorizationMatches } from '../src/support/authorization.ts'
 import type { Logger } from '../src/support/logger.ts'
+import { parseCommand } from './command-body.ts'
 import type { Reply } from './worker.ts'
 
 export interface ServerOptions {
@@ -21,115 +23,144 @@ export interface ServerOptions {
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>
 }
 
-const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics'])
+/** The HTTP server of a worker. */
+export interface WorkerServer {
+  /** @returns `http://host:port`. Rejects when the port is taken. */
+  listen(address: { readonly host: string; readonly port: number }): Promise<string>
+  readonly port: number
+  /** Cuts every connection. */
+  close(): Promise<void>
+}
 
-/** The seed guide's identify endpoint: commands by `POST`, the state of the shards, probes. */
-export function createServer(options: ServerOptions): FastifyInstance {
-  const app = Fastify({ bodyLimit: MAX_REQUEST_BYTES, forceCloseConnections: true, exposeHeadRoutes: false })
-  acceptAnyJson(app)
-  requireKey(app, options.key)
-  app.setErrorHandler((error, _request, reply) => send(reply, failureOf(error, options.logger)))
-  app.setNotFoundHandler((_request, reply) => send(reply, failure('UNKNOWN_TYPE', 'Unknown request received.')))
-  app.get('/healthz', async (_request, reply) =>
-    (await options.healthy()) ? 'ok' : reply.code(503).send('a shard thread does not answer'),
-  )
-  app.get('/readyz', () => 'ok')
-  app.get('/metrics', async (_request, reply) => {
+/** What is read on of a body that is too large, so that the client gets to read why. Bytes. */
+const MOST_DISCARDED = 4 * MAX_REQUEST_BYTES
+
+/**
+ * The seed guide's identify endpoint: commands by `POST` on any path, the state of the shards, probes.
+ * On node:http alone: four routes need no router, and a web framework costs every pod 12 MB (measured).
+ */
+export function createServer(options: ServerOptions): WorkerServer {
+  const authorized = keyCheck(options.key)
+  const server = createHttpServer((request, response) => {
+    answer(request, response, options, authorized).catch((error: unknown) => {
+      options.logger.error({ err: error }, 'a request failed')
+      if (response.headersSent) response.destroy()
+      else refuse(response, failure('INTERNAL', error instanceof Error ? error.message : String(error)))
+    })
+  })
+  return {
+    listen: (address) => listen(server, address),
+    get port() {
+      return (server.address() as AddressInfo).port
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}
+
+function listen(server: Server, { host, port }: { readonly host: string; readonly port: number }): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port }, () => {
+      server.off('error', reject)
+      resolve(`http://${host}:${(server.address() as AddressInfo).port}`)
+    })
+  })
+}
+
+type Authorized = (given: string | undefined) => Promise<boolean>
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: ServerOptions,
+  authorized: Authorized,
+): Promise<void> {
+  const { method = 'GET' } = request
+  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://worker')
+  if (method === 'GET' && (await probe(pathname, response, options))) return
+  if (!(await authorized(request.headers.authorization))) {
+    const message = 'Invalid authorization key.'
+    return refuse(response, failure('UNAUTHORIZED', message, { error: message }), request)
+  }
+  if (method === 'POST') return command(request, response, options)
+  if (method !== 'GET' || pathname !== '/shards')
+    return refuse(response, failure('UNKNOWN_TYPE', 'Unknown request received.'), request)
+  if (['false', '0'].includes(searchParams.get('watch') ?? 'false'))
+    return send(response, 200, 'application/json; charset=utf-8', options.snapshot())
+  response.writeHead(200, { 'content-type': 'application/x-ndjson' })
+  // A reader that leaves is no error.
+  await pipeline(options.watch(), response).catch(() => {})
+}
+
+/** Probes and metrics need no key: kubelet and Prometheus have none. @returns whether it was one. */
+async function probe(path: string, response: ServerResponse, options: ServerOptions): Promise<boolean> {
+  if (path === '/readyz') send(response, 200, 'text/plain', 'ok')
+  else if (path === '/healthz') {
+    const healthy = await options.healthy()
+    send(response, healthy ? 200 : 503, 'text/plain', healthy ? 'ok' : 'a shard thread does not answer')
+  } else if (path === '/metrics') {
     const { contentType, text } = await options.metrics()
-    return reply.type(contentType).send(text)
-  })
-  app.get<{ Querystring: { watch?: string } }>('/shards', (request, reply) => {
-    const { watch = 'false' } = request.query
-    return watch === 'false' || watch === '0'
-      ? reply.type('application/json').send(options.snapshot())
-      : reply.type('application/x-ndjson').send(options.watch())
-  })
-  // The guide listens on every path.
-  app.post('/*', async (request, reply) => {
-    const command = parseCommand(request.body)
-    if (!command.ok) return send(reply, command.failure)
-    const answer = await options.handle(command.command, hangUp(reply))
-    return answer.ok ? reply.send(answer.body) : send(reply, answer.failure)
-  })
-  return app
+    send(response, 200, contentType, text)
+  } else return false
+  return true
 }
 
-/** The guide sends JSON without saying so: fetch calls it text/plain. */
-function acceptAnyJson(app: FastifyInstance): void {
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'string', bodyLimit: MAX_REQUEST_BYTES }, (_request, body, done) =>
-    done(null, body),
-  )
+async function command(request: IncomingMessage, response: ServerResponse, options: ServerOptions): Promise<void> {
+  const body = await bodyOf(request)
+  if (body === undefined)
+    return refuse(response, failure('TOO_LARGE', `the body is larger than ${MAX_REQUEST_BYTES} bytes.`), request)
+  const parsed = parseCommand(body)
+  if (!parsed.ok) return refuse(response, parsed.failure)
+  const reply = await options.handle(parsed.command, hangUp(response))
+  if (!reply.ok) return refuse(response, reply.failure)
+  send(response, 200, 'application/json; charset=utf-8', JSON.stringify(reply.body))
 }
 
-function requireKey(app: FastifyInstance, key: ServerOptions['key']): void {
-  let known = ''
+/** The guide sends JSON without saying so, so the content type is not looked at. undefined: it is too large. */
+async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
+  const parts: Buffer[] = []
+  let size = 0
+  for await (const part of request as AsyncIterable<Buffer>) {
+    size += part.length
+    if (size > MOST_DISCARDED) return undefined
+    if (size <= MAX_REQUEST_BYTES) parts.push(part)
+  }
+  return size <= MAX_REQUEST_BYTES ? Buffer.concat(parts).toString('utf8') : undefined
+}
+
+/** Compares in constant time; the hash of the key is made once, not for each request. */
+function keyCheck(key: ServerOptions['key']): Authorized {
+  let known: string | undefined
   let matches = (_given: string | undefined) => false
-  app.addHook('onRequest', async (request, reply) => {
-    if (PROBES.has(pathOf(request))) return
+  return async (given) => {
     const expected = await key()
     if (expected !== known) {
       known = expected
       matches = authorizationMatches(expected)
     }
-    if (matches(request.headers.authorization)) return
-    const message = 'Invalid authorization key.'
-    await send(reply, failure('UNAUTHORIZED', message, { error: message }))
-  })
-}
-
-const pathOf = ({ url }: FastifyRequest): string => url.split('?', 1)[0] ?? url
-
-/** Reads a command, or says what is wrong with it. */
-export function parseCommand(
-  body: unknown,
-): { readonly ok: true; readonly command: Command } | { readonly ok: false; readonly failure: Failure } {
-  const wrong = (message: string) => ({ ok: false, failure: failure('BAD_REQUEST', message) }) as const
-  if (typeof body !== 'string' || body === '') return wrong('the body is empty; send a command as JSON.')
-  let json: unknown
-  try {
-    json = JSON.parse(body)
-  } catch (error) {
-    return wrong(`the body is not JSON: ${(error as Error).message}`)
+    return matches(given)
   }
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) return wrong('the body is not a JSON object.')
-  const { type } = json as { type?: unknown }
-  if (typeof type !== 'string') return wrong('type: must be the name of a command.')
-  if (!(COMMAND_TYPES as readonly string[]).includes(type))
-    return { ok: false, failure: failure('UNKNOWN_TYPE', 'Unknown request received.') }
-  const parsed = commandSchema.safeParse(json)
-  return parsed.success ? { ok: true, command: parsed.data } : wrong(sentenceOf(type, parsed.error))
-}
-
-function sentenceOf(type: string, { issues }: z.ZodError): string {
-  const [issue] = issues
-  const where = issue && issue.path.length > 0 ? z.core.toDotPath(issue.path) : 'the body'
-  const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : ''
-  return `${type}: ${where}: ${issue?.message ?? 'is not valid'}${more}`
 }
 
 /** Aborts when the client is gone before it was answered. */
-function hangUp(reply: FastifyReply): AbortSignal {
+function hangUp(response: ServerResponse): AbortSignal {
   const gone = new AbortController()
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) gone.abort()
+  response.once('close', () => {
+    if (!response.writableFinished) gone.abort()
   })
   return gone.signal
 }
 
-function failureOf(error: unknown, logger: Logger): Failure {
-  const {
-    code,
-    statusCode,
-    message = String(error),
-  } = error as { code?: string; statusCode?: number; message?: string }
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
-    return failure('TOO_LARGE', `the body is larger than ${MAX_REQUEST_BYTES} bytes.`)
-  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) return failure('BAD_REQUEST', message)
-  logger.error({ err: error }, 'a request failed')
-  return failure('INTERNAL', message)
+/** `unread`: a request whose body nobody read; what is left of it is thrown away, so that the answer gets through. */
+function refuse(response: ServerResponse, body: Failure, unread?: IncomingMessage): void {
+  send(response, body.status, 'application/json; charset=utf-8', JSON.stringify(body))
+  unread?.resume()
 }
 
-function send(reply: FastifyReply, body: Failure): FastifyReply {
-  return reply.code(body.status).send(body)
+function send(response: ServerResponse, status: number, type: string, text: string): void {
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text) }).end(text)
 }

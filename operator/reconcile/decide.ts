@@ -1,8 +1,15 @@
 import type { Reason } from '../../src/api/conditions.ts'
 import type { ShardClusterStatus } from '../../src/api/status.ts'
 import { shardCountProblem } from '../../src/domain/shard-count.ts'
-import type { Manifest } from '../kube/objects.ts'
-import { podDisruptionBudgets, type Resource, secrets, services, statefulSets } from '../kube/resources.ts'
+import type { Manifest, StoredObject } from '../kube/objects.ts'
+import {
+  podDisruptionBudgets,
+  pods as podResource,
+  type Resource,
+  secrets,
+  services,
+  statefulSets,
+} from '../kube/resources.ts'
 import { keySecret } from '../manifests/key-secret.ts'
 import { statefulSetName, TOTAL_SHARDS_LABEL } from '../manifests/names.ts'
 import { CONTAINER } from '../manifests/pod.ts'
@@ -13,6 +20,7 @@ import { type ConditionEvent, conditionEvents } from './condition-events.ts'
 import type { Credentials } from './credentials.ts'
 import { ordinalOf, type PodObject, runs, type StatefulSetObject } from './objects.ts'
 import type { Observed } from './observed.ts'
+import { podToReplace, rolloutOf } from './rollout.ts'
 import { statusOf } from './status.ts'
 
 /** What to do, in this order. */
@@ -48,23 +56,26 @@ export function decide(all: Observed): Plan {
   const { pods } = observed
   const userProblem = userProblemOf(observed, totalShards)
   const key = credentials.ok ? (credentials.credentials.key ?? observed.freshKey) : undefined
+  const rollout = userProblem ? undefined : rolloutOf(observed, totalShards)
+  const replaced = podToReplace(rollout, pods)
   const kept = userProblem === undefined && keepsStatus(observed, totalShards)
   const status = kept
     ? observed.status
-    : statusOf(observed, { totalShards, userProblem: userProblem ?? observed.refused, pods })
+    : statusOf(observed, { totalShards, userProblem: userProblem ?? observed.refused, pods, rollout })
   return {
     apply: key === undefined || userProblem ? [] : children(observed, key, totalShards),
-    remove: outdated(observed, totalShards).map(({ metadata }) => ({
-      resource: statefulSets,
-      name: metadata.name,
-      uid: metadata.uid,
-    })),
+    remove: [
+      ...outdated(observed, totalShards).map((set) => removal(statefulSets, set)),
+      ...(replaced ? [removal(podResource, replaced)] : []),
+    ],
     manage: credentials.ok ? { credentials: { ...credentials.credentials, key }, totalShards, pods } : undefined,
     status,
     events: conditionEvents(observed.status.conditions ?? [], status.conditions ?? []),
     requeue: kept ? { afterMs: SETTLING_AGAIN_MS, reason: 'the workers are being heard' } : requeueOf(status),
   }
 }
+
+const removal = (resource: Resource, { metadata: { name, uid } }: StoredObject) => ({ resource, name, uid })
 
 /** Only what is about this number of shards: while it changes, pods and manager of the one before are still there. */
 function ofCount(observed: Observed, totalShards: number | undefined): Observed {

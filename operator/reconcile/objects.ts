@@ -3,7 +3,11 @@ import type { StoredObject } from '../kube/objects.ts'
 /** The fields of child objects that are read; everything else stays unread JSON. */
 export interface StatefulSetObject extends StoredObject {
   readonly spec: { readonly replicas?: number }
-  readonly status?: { readonly replicas?: number; readonly readyReplicas?: number }
+  readonly status?: {
+    readonly observedGeneration?: number
+    /** Of the pods that are made from now on. */
+    readonly updateRevision?: string
+  }
 }
 
 export interface PodObject extends StoredObject {

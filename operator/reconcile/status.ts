@@ -2,6 +2,7 @@ import type { Reason } from '../../src/api/conditions.ts'
 import type { ShardClusterStatus, WorkerStatus } from '../../src/api/status.ts'
 import { type Facts, findings, mergeConditions } from '../../src/domain/conditions.ts'
 import { rangeOf, sizeOf } from '../../src/domain/ranges.ts'
+import type { Rollout } from '../../src/domain/rollout.ts'
 import type { WorkerFleet } from '../../src/manager/fleet.ts'
 import { selectorOf, selectorText } from '../manifests/names.ts'
 import { CONTAINER } from '../manifests/pod.ts'
@@ -12,6 +13,7 @@ interface Decided {
   readonly totalShards: number | undefined
   readonly userProblem: { readonly reason: Reason; readonly message: string } | undefined
   readonly pods: readonly PodObject[]
+  readonly rollout: Rollout | undefined
 }
 
 /** The whole status, from what was observed and decided. */
@@ -51,7 +53,7 @@ export function statusOf(observed: Observed, decided: Decided): ShardClusterStat
   }
 }
 
-function factsOf(observed: Observed, { totalShards, userProblem, pods }: Decided): Facts {
+function factsOf(observed: Observed, { totalShards, userProblem, pods, rollout }: Decided): Facts {
   const { fleet, cluster, estimatedTime } = observed
   const { totalWorkers, identify } = cluster.spec
   const byOrdinal = new Map(pods.map((pod) => [ordinalOf(pod), pod]))
@@ -73,6 +75,7 @@ function factsOf(observed: Observed, { totalShards, userProblem, pods }: Decided
     reserve: identify.reserve,
     estimatedTime,
     userProblem,
+    rollout,
     workers: [...ordinals].map((ordinal) => {
       const worker = known.get(ordinal)
       const pod = byOrdinal.get(ordinal)

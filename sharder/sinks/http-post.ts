@@ -1,4 +1,5 @@
-import type { Dispatcher } from 'undici'
+import type { Pool } from 'undici'
+import { requestOver } from './undici-pool.ts'
 
 /** What became of one batch. */
 export type PostResult =
@@ -9,7 +10,7 @@ export type PostResult =
   | { readonly kind: 'failed'; readonly message: string; readonly retryAfterMs?: number }
 
 export interface PostOptions {
-  readonly dispatcher: Dispatcher
+  readonly pool: Pool
   readonly path: string
   readonly authorization: string | undefined
   readonly timeoutMs: number
@@ -20,9 +21,9 @@ const LONGEST_RETRY_AFTER_MS = 60_000
 
 /** Sends one batch. Every outcome is a value. */
 export async function post(body: Buffer, options: PostOptions): Promise<PostResult> {
-  const { dispatcher, path, authorization, timeoutMs } = options
+  const { pool, path, authorization, timeoutMs } = options
   try {
-    const response = await dispatcher.request({
+    const response = await requestOver(pool, {
       method: 'POST',
       path,
       body,

@@ -1,4 +1,4 @@
-import { Pool } from 'undici'
+import type { Pool as UndiciPool } from 'undici'
 import type { SinkRecord } from '../../src/protocol/state.ts'
 import { backoffDelay } from '../../src/support/backoff.ts'
 import { type Clock, sleep } from '../../src/support/clock.ts'
@@ -8,6 +8,7 @@ import { Lane } from './lane.ts'
 import type { SecretFile } from './secret-file.ts'
 import type { Feed, Sink, SinkChanged } from './sink.ts'
 import type { FeedMark, Slab } from './slab.ts'
+import { Pool } from './undici-pool.ts'
 
 export interface HttpSinkOptions {
   readonly name: string
@@ -40,7 +41,7 @@ const RETRY = { baseMs: 200, capMs: 10_000 }
  */
 export class HttpSink implements Sink {
   readonly #options: HttpSinkOptions
-  readonly #pool: Pool
+  readonly #pool: UndiciPool
   readonly #path: string
   readonly #lanes: readonly Lane[]
   readonly #closed = new AbortController()
@@ -136,7 +137,7 @@ export class HttpSink implements Sink {
       return { kind: 'unauthorized', message: (error as Error).message }
     }
     const result = await post(body, {
-      dispatcher: this.#pool,
+      pool: this.#pool,
       path: this.#path,
       authorization: key,
       timeoutMs: this.#timeoutMs,

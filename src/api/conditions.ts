@@ -24,6 +24,7 @@ export const REASONS = {
   IdentifyingShards: 'IdentifyingShards',
   ResumingShards: 'ResumingShards',
   MovingShards: 'MovingShards',
+  RollingOut: 'RollingOut',
   WaitingForSessionInfo: 'WaitingForSessionInfo',
   WaitingForIdentifyBudget: 'WaitingForIdentifyBudget',
   /** What is wrong without stopping the rest. */
@@ -50,9 +51,6 @@ export const REASONS = {
   BudgetAvailable: 'BudgetAvailable',
   BudgetLow: 'BudgetLow',
   BudgetUnknown: 'BudgetUnknown',
-  /** Events only. */
-  ChildrenApplied: 'ChildrenApplied',
-  RangesChanged: 'RangesChanged',
 } as const
 export type Reason = (typeof REASONS)[keyof typeof REASONS]
 

@@ -1,6 +1,7 @@
 import type { Condition, ConditionType, Reason } from '../api/conditions.ts'
 import { CONDITION_TYPES } from '../api/conditions.ts'
 import { fatalClose } from './fatal-close.ts'
+import type { Rollout } from './rollout.ts'
 
 /** What conditions are made of: plain facts, gathered by whoever runs the manager. */
 export interface Facts {
@@ -31,6 +32,8 @@ export interface Facts {
   readonly budget: { readonly left: number; readonly total: number; readonly resetTime: string } | undefined
   readonly reserve: number
   readonly shortOfBudget: boolean
+  /** Workers that are of an older pod template, and what is done about them. */
+  readonly rollout?: Rollout | undefined
   /** RFC 3339; when the last waiting shard will have identified. */
   readonly estimatedTime: string | undefined
 }
@@ -95,9 +98,19 @@ function findReady(facts: Facts, stalled: Finding): Finding {
 function findProgressing(facts: Facts, stalled: Finding): Finding {
   if (stalled.status === 'True')
     return { status: 'False', reason: stalled.reason, message: 'Nothing goes on until the problem is mended.' }
+  if (facts.rollout) return { status: 'True', ...rollingOut(facts.rollout, facts.totalWorkers) }
   if (facts.totalShards !== undefined && facts.ready === facts.totalShards && facts.misplaced === 0)
     return { status: 'False', reason: 'AsExpected', message: 'Everything is where it shall be.' }
   return { status: 'True', ...nextStep(facts) }
+}
+
+function rollingOut({ outdated, next, held }: Rollout, totalWorkers: number): { reason: Reason; message: string } {
+  const so = `${outdated} of ${totalWorkers} workers are still of the template before. `
+  const now =
+    next === undefined
+      ? `None is replaced now: ${held?.message} (${held?.predicate}).`
+      : `Worker ${next} is replaced now.`
+  return { reason: 'RollingOut', message: so + now }
 }
 
 /** What is being waited for, the most telling first. */

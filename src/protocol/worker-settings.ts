@@ -54,6 +54,23 @@ const environmentSchema = z.object({
   SHARDCLUSTER_STATE_DIRECTORY: z.string().optional(),
 })
 
+/** Heap that a worker of up to so many shards needs at most, in megabytes, with a wide margin. */
+const HEAP = { shards: 500, megabytes: 96, more: 48 }
+
+/**
+ * How Node shall run a worker that holds up to `shardsPerWorker` shards: forwarding makes hardly any garbage, but V8 and
+ * malloc keep what the start of hundreds of TLS connections needed. These keep a pod of 500 idle shards 25 MB smaller
+ * (measured). Constant up to 500 shards, so that a change there replaces no pod.
+ */
+export function workerRuntime(shardsPerWorker: number): Record<string, string> {
+  const steps = Math.ceil(Math.max(0, shardsPerWorker - HEAP.shards) / HEAP.shards)
+  return {
+    NODE_OPTIONS: `--max-semi-space-size=2 --max-old-space-size=${HEAP.megabytes + steps * HEAP.more}`,
+    MALLOC_ARENA_MAX: '1',
+    MALLOC_TRIM_THRESHOLD_: '131072',
+  }
+}
+
 /** Writes settings as a worker reads them. The ordinal is left out where the pod's name tells it. */
 export function workerEnvironment(
   settings: Omit<WorkerSettings, 'workerId'> & { workerId?: number },

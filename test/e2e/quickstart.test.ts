@@ -60,6 +60,15 @@ async function settled(workers: number): Promise<void> {
 
 const uids = (list: Pod[]) => new Map(list.map(({ metadata }) => [metadata.name, metadata.uid]))
 
+const patch = (spec: object) =>
+  cluster.kubectl(['patch', 'shardcluster/bot', '--type=merge', '-p', JSON.stringify({ spec })])
+
+/** Waits until no pod is one of these. */
+async function renewed(before: ReadonlyMap<string, string>): Promise<void> {
+  const old = async () => [...uids(await pods())].filter(([name, uid]) => before.get(name) === uid).length
+  await expect.poll(old, { timeout: 180_000, interval: 1_000 }).toBe(0)
+}
+
 async function scale(replicas: number): Promise<void> {
   const text = `kubectl scale shardcluster/bot --replicas=${replicas}`
   if (readme.includes(text)) await command(text)
@@ -137,12 +146,36 @@ describe('the quickstart of the README', () => {
     ])
   })
 
+  it('replaces pod by pod when the template changes, without one IDENTIFY', async () => {
+    const before = uids(await pods())
+    const { identifies } = await simulatorStats(cluster)
+    await patch({ worker: { podAnnotations: { rolled: 'once' } } })
+    await renewed(before)
+    await settled(2)
+    await expectNoViolations()
+    expect((await simulatorStats(cluster)).identifies).toBe(identifies)
+  })
+
+  it('stops at the first pod of a template that does not come up, and goes back', async () => {
+    const before = uids(await pods())
+    const { identifies } = await simulatorStats(cluster)
+    await patch({ worker: { image: 'there-is-no-such-image:1', imagePullPolicy: 'Never' } })
+    const conditions = () => cluster.kubectl(['get', 'shc', 'bot', '-o', 'jsonpath={.status.conditions}'])
+    await expect.poll(conditions, { timeout: 60_000 }).toMatch(/ErrImageNeverPull|worker 1 is not back yet/)
+    expect(uids(await pods()).get('bot-30-0')).toBe(before.get('bot-30-0'))
+    await patch({ worker: { image: null, imagePullPolicy: null } })
+    await settled(2)
+    await expectNoViolations()
+    expect(uids(await pods()).get('bot-30-0')).toBe(before.get('bot-30-0'))
+    expect((await simulatorStats(cluster)).identifies).toBe(identifies)
+  })
+
   it('refuses a scale below what the shards need, and says why', async () => {
-    await cluster.kubectl(['patch', 'shardcluster/bot', '--type=merge', '-p', '{"spec":{"shardsPerWorker":15}}'])
+    await patch({ shardsPerWorker: 15 })
     await expect(cluster.kubectl(['scale', 'shardcluster/bot', '--replicas=1'])).rejects.toThrow(
       /totalShards do not fit on the workers/,
     )
-    await cluster.kubectl(['patch', 'shardcluster/bot', '--type=merge', '-p', '{"spec":{"shardsPerWorker":30}}'])
+    await patch({ shardsPerWorker: 30 })
   })
 
   it('deletes everything with the ShardCluster', async () => {

@@ -1,12 +1,14 @@
+import { fileURLToPath } from 'node:url'
 import type { RunDirectory } from '../../../src/local/run-directory.ts'
 import { httpWorker, workerAgent } from '../../../src/manager/http-worker.ts'
 import type { Answer } from '../../../src/manager/ports.ts'
 import type { GatewayOptions } from '../../../src/protocol/commands.ts'
-import { workerEnvironment } from '../../../src/protocol/worker-settings.ts'
+import { workerEnvironment, workerRuntime } from '../../../src/protocol/worker-settings.ts'
 import { Child } from './child.ts'
 import { forEach } from './until.ts'
 
 const FILE = new URL('../../../sharder/main.ts', import.meta.url)
+const COMPILE_CACHE = fileURLToPath(new URL('../../../node_modules/.cache/compile', import.meta.url))
 const IDENTIFY_TIMEOUT_MS = 120_000
 /** Shards that start at once: what Discord lets a bot of max_concurrency 16 do. */
 const AT_ONCE = 16
@@ -28,7 +30,9 @@ export async function startSharder(options: SharderOptions): Promise<Child> {
   const child = await Child.start(FILE, {
     env: {
       ...(ca !== undefined && { NODE_EXTRA_CA_CERTS: directory.secret('ca.pem', ca) }),
-      ...(process.env['DIAG'] ? JSON.parse(process.env['DIAG']) : {}),
+      // As in the image and in local mode.
+      NODE_COMPILE_CACHE: COMPILE_CACHE,
+      ...workerRuntime(500),
       ...workerEnvironment({
         workerId: 0,
         host: '127.0.0.1',
