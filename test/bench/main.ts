@@ -2,6 +2,7 @@
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { machine } from './harness/machine.ts'
 import { describe, type Measured, measure, type RunPart } from './harness/report.ts'
+import { compileOnce } from './harness/sharder.ts'
 import { events } from './parts/events.ts'
 import { memory } from './parts/memory.ts'
 import { start } from './parts/start.ts'
@@ -20,6 +21,7 @@ if (unknown.length > 0) {
 const date = new Date().toISOString().slice(0, 16).replace('T', ' ')
 const say = (line: string): void => console.error(`  ${line}`)
 const measured: Measured[] = []
+compileOnce()
 for (const [name, run] of Object.entries(PARTS)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue
   const part = await measure(run, say)

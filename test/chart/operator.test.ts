@@ -79,7 +79,12 @@ describe.for([
 
     const reason = '{.status.conditions[?(@.type=="Ready")].reason}'
     await inSystem('wait', 'shardcluster/bot', `--for=jsonpath=${reason}`, '--timeout=60s')
-    const children = ['statefulset/bot-30', 'service/bot-sharders', 'poddisruptionbudget/bot-sharders', 'secret/bot-sharder-key']
+    const children = [
+      'statefulset/bot-30',
+      'service/bot-sharders',
+      'poddisruptionbudget/bot-sharders',
+      'secret/bot-sharder-key',
+    ]
     for (const child of children) await inSystem('wait', child, '--for=create', '--timeout=60s')
     await eventually(() => inSystem('get', 'events.events.k8s.io', '--output=name'))
     const holder = ['get', 'lease', 'shardcluster', '--output=jsonpath={.spec.holderIdentity}']

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { RunDirectory } from '../../../src/local/run-directory.ts'
 import { httpWorker, workerAgent } from '../../../src/manager/http-worker.ts'
@@ -8,6 +9,7 @@ import { Child } from './child.ts'
 import { forEach } from './until.ts'
 
 const FILE = new URL('../../../sharder/main.ts', import.meta.url)
+/** The same that local mode uses. */
 const COMPILE_CACHE = fileURLToPath(new URL('../../../node_modules/.cache/compile', import.meta.url))
 const IDENTIFY_TIMEOUT_MS = 120_000
 /** Shards that start at once: what Discord lets a bot of max_concurrency 16 do. */
@@ -21,6 +23,13 @@ export interface SharderOptions {
   readonly gateway: GatewayOptions
   /** A certificate authority in PEM that the sharder trusts too. */
   readonly certificateAuthority?: string
+}
+
+/** Fills the compile cache, as the image does when it is built. */
+export function compileOnce(): void {
+  const program = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url))
+  const environment = { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE }
+  execFileSync(process.execPath, [program, 'compile-cache'], { env: environment, stdio: 'inherit' })
 }
 
 /** One sharder process that holds all shards of a bot, as the manager would drive it, but without its schedule. */
