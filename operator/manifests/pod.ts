@@ -1,5 +1,5 @@
 import type { ShardCluster } from '../../src/api/shard-cluster.ts'
-import { workerEnvironment, workerRuntime } from '../../src/protocol/worker-settings.ts'
+import { WORKER_RUNTIME, workerEnvironment } from '../../src/protocol/worker-settings.ts'
 import { KEY_SECRET_KEY, keySecretName, labelsOf } from './names.ts'
 
 export const SHARDER_PORT = 8080
@@ -102,7 +102,7 @@ function environment(cluster: ShardCluster) {
   })
   return [
     { name: 'POD_NAME', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.name' } } },
-    ...Object.entries({ ...workerRuntime(cluster.spec.shardsPerWorker), ...settings }).map(([name, value]) => ({
+    ...Object.entries({ ...WORKER_RUNTIME, ...settings }).map(([name, value]) => ({
       name,
       value,
     })),

@@ -135,7 +135,6 @@ export class LocalCluster {
       if (this.#stopping) return
       const worker = new WorkerProcess({
         settings,
-        shardsPerWorker: this.#cluster.spec.shardsPerWorker,
         authorization: this.#authorization,
         dispatcher,
         logFile: directory.file(`${this.name}-${settings.workerId}.log`),

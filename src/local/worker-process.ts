@@ -6,7 +6,7 @@ import type { Dispatcher } from 'undici'
 import { z } from 'zod'
 import { httpWorker } from '../manager/http-worker.ts'
 import type { WorkerRef } from '../manager/ports.ts'
-import { type WorkerSettings, workerEnvironment, workerRuntime } from '../protocol/worker-settings.ts'
+import { WORKER_RUNTIME, type WorkerSettings, workerEnvironment } from '../protocol/worker-settings.ts'
 import { backoffDelay } from '../support/backoff.ts'
 import { type Cancel, systemClock } from '../support/clock.ts'
 
@@ -19,7 +19,6 @@ const listeningSchema = z.object({ listening: z.int().min(1) })
 
 export interface WorkerProcessOptions {
   readonly settings: WorkerSettings
-  readonly shardsPerWorker: number
   /** The key in `settings.authorizationFile`. */
   readonly authorization: string
   readonly dispatcher: Dispatcher
@@ -65,7 +64,7 @@ export class WorkerProcess {
   }
 
   #start(): void {
-    const { settings, shardsPerWorker, logFile } = this.#options
+    const { settings, logFile } = this.#options
     // Only what Node needs: a token in this process' environment is nobody's business there.
     const { PATH = '', HOME = '', NODE_COMPILE_CACHE = COMPILE_CACHE, NODE_EXTRA_CA_CERTS } = process.env
     const child = spawn(process.execPath, [SHARDER], {
@@ -76,7 +75,7 @@ export class WorkerProcess {
         HOME,
         NODE_COMPILE_CACHE,
         ...(NODE_EXTRA_CA_CERTS && { NODE_EXTRA_CA_CERTS }),
-        ...workerRuntime(shardsPerWorker),
+        ...WORKER_RUNTIME,
         ...workerEnvironment(settings),
       },
     })

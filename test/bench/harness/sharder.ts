@@ -4,7 +4,7 @@ import type { RunDirectory } from '../../../src/local/run-directory.ts'
 import { httpWorker, workerAgent } from '../../../src/manager/http-worker.ts'
 import type { Answer } from '../../../src/manager/ports.ts'
 import type { GatewayOptions } from '../../../src/protocol/commands.ts'
-import { workerEnvironment, workerRuntime } from '../../../src/protocol/worker-settings.ts'
+import { WORKER_RUNTIME, workerEnvironment } from '../../../src/protocol/worker-settings.ts'
 import { Child } from './child.ts'
 import { forEach } from './until.ts'
 
@@ -41,7 +41,7 @@ export async function startSharder(options: SharderOptions): Promise<Child> {
       ...(ca !== undefined && { NODE_EXTRA_CA_CERTS: directory.secret('ca.pem', ca) }),
       // As in the image and in local mode.
       NODE_COMPILE_CACHE: COMPILE_CACHE,
-      ...workerRuntime(500),
+      ...WORKER_RUNTIME,
       ...workerEnvironment({
         workerId: 0,
         host: '127.0.0.1',
