@@ -1,4 +1,3 @@
-import type { Registry } from 'prom-client'
 import { workerAgent } from '../src/manager/http-worker.ts'
 import { Lanes } from '../src/manager/lanes.ts'
 import type { Clock } from '../src/support/clock.ts'
@@ -26,7 +25,6 @@ export interface LeadOptions {
   readonly random: () => number
   readonly logger: Logger
   readonly metrics: KubeMetrics
-  readonly registry: Registry
   readonly identity: string
 }
 

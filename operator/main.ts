@@ -56,7 +56,7 @@ export async function runOperator(environment: Record<string, string | undefined
         logger,
         metrics,
         onStartedLeading: (term, signal) =>
-          lead({ config, transport, caches, clock, random, logger, metrics, registry, identity }, term, signal),
+          lead({ config, transport, caches, clock, random, logger, metrics, identity }, term, signal),
         onStoppedLeading: (why) => logger.info({ why }, 'no longer leading'),
       },
       stop,

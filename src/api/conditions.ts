@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { generation } from './kubernetes.ts'
 
 /**
  * The conditions of a ShardCluster, all of them written on the first visit.
@@ -59,13 +60,7 @@ export const conditionSchema = z
   .object({
     type: z.string().min(1).max(316).describe('Type of the condition, in CamelCase.'),
     status: z.enum(['True', 'False', 'Unknown']).describe('True, False or Unknown.'),
-    observedGeneration: z
-      .int()
-      .min(0)
-      .max(Number.MAX_SAFE_INTEGER)
-      .meta({ format: 'int64' })
-      .optional()
-      .describe('The generation this is about.'),
+    observedGeneration: generation().optional().describe('The generation this is about.'),
     lastTransitionTime: z.string().meta({ format: 'date-time' }).describe('When status last changed.'),
     reason: z.string().min(1).max(1024).describe('Why, as one word that programs can compare.'),
     message: z.string().max(32_768).describe('Why, in a sentence, with the next step.'),

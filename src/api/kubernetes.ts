@@ -31,6 +31,9 @@ export const secretKeyRef = (defaultKey: string, about: string) =>
     })
     .describe(about)
 
+/** `metadata.generation` of an object, as conditions and status repeat it. */
+export const generation = () => z.int().min(0).max(Number.MAX_SAFE_INTEGER).meta({ format: 'int64' })
+
 /** A quantity such as `500m` or `1Gi`. */
 const quantity = z
   .union([z.string().max(64), z.int()])

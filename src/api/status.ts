@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { conditionSchema } from './conditions.ts'
+import { generation } from './kubernetes.ts'
 
 const int32 = () =>
   z
@@ -21,13 +22,7 @@ const workerStatus = z
 
 export const statusSchema = z
   .object({
-    observedGeneration: z
-      .int()
-      .min(0)
-      .max(Number.MAX_SAFE_INTEGER)
-      .meta({ format: 'int64' })
-      .optional()
-      .describe('The generation that this status is about.'),
+    observedGeneration: generation().optional().describe('The generation that this status is about.'),
     workers: int32().optional().describe('Workers that run (statusReplicasPath of the scale subresource).'),
     readyWorkers: int32().optional().describe('Workers whose whole range is connected.'),
     selector: z
