@@ -1,5 +1,6 @@
 import { workerAgent } from '../src/manager/http-worker.ts'
 import { Lanes } from '../src/manager/lanes.ts'
+import type { ManagerMetrics } from '../src/manager/metrics.ts'
 import type { Clock } from '../src/support/clock.ts'
 import type { Logger } from '../src/support/logger.ts'
 import { type Caches, ownerKey, tampered } from './caches.ts'
@@ -25,7 +26,10 @@ export interface LeadOptions {
   readonly random: () => number
   readonly logger: Logger
   readonly metrics: KubeMetrics
+  readonly managerMetrics: ManagerMetrics
   readonly identity: string
+  /** Aborted when the process ends in good order, not when the Lease is lost: then another leader has spoken already. */
+  readonly ending: AbortSignal
 }
 
 export const FIELD_MANAGER = 'shardcluster-operator'
@@ -38,7 +42,7 @@ const FLEET_PACE_MS = 1_000
 
 /** The leader's work: everything that writes. Ends when `signal` aborts; shards go on without it. */
 export async function lead(options: LeadOptions, term: number, signal: AbortSignal): Promise<void> {
-  const { config, transport, caches, clock, random, logger, metrics, identity } = options
+  const { config, transport, caches, clock, random, logger, metrics, managerMetrics, identity, ending } = options
   const queue = new WorkQueue({ name: 'shardcluster', clock, metrics })
   const events = new EventRecorder({
     transport,
@@ -52,9 +56,11 @@ export async function lead(options: LeadOptions, term: number, signal: AbortSign
   const agent = workerAgent()
   const lanes = new Lanes({ clock, random, logger, leadingSince: clock.now() })
   const onChange = (key: string) => queue.addAfter(key, FLEET_PACE_MS)
-  const fleets = new Fleets({ clock, random, logger, lanes, dispatcher: agent, term, onChange })
+  const client = new ObjectClient(transport, FIELD_MANAGER)
+  const shared = { clock, random, logger, client }
+  const fleets = new Fleets({ ...shared, lanes, dispatcher: agent, metrics: managerMetrics, term, onChange })
   const reconciler = new Reconciler({
-    client: new ObjectClient(transport, FIELD_MANAGER),
+    client,
     events,
     fleets,
     clock,
@@ -78,7 +84,7 @@ export async function lead(options: LeadOptions, term: number, signal: AbortSign
     await controller.run(signal)
   } finally {
     for (const end of unsubscribe) end()
-    await fleets.stop()
+    await fleets.stop(ending.aborted)
     await events.close(2_000)
     await agent.destroy()
   }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { KubeConfig } from '@kubernetes/client-node'
 import { collectDefaultMetrics, Registry } from 'prom-client'
+import { createManagerMetrics } from '../src/manager/metrics.ts'
 import { systemClock } from '../src/support/clock.ts'
 import { createLogger } from '../src/support/logger.ts'
 import { Caches } from './caches.ts'
@@ -22,9 +23,11 @@ export async function runOperator(environment: Record<string, string | undefined
   const logger = createLogger('operator', config.logLevel)
   const clock = systemClock
   const random = Math.random
+  const shared = { clock, random, logger }
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const metrics = createKubeMetrics(registry)
+  const managerMetrics = createManagerMetrics(registry)
   const kubeConfig = new KubeConfig()
   kubeConfig.loadFromDefault()
   const transport = KubeTransport.fromConfig(kubeConfig, { clock, logger, metrics })
@@ -56,7 +59,7 @@ export async function runOperator(environment: Record<string, string | undefined
         logger,
         metrics,
         onStartedLeading: (term, signal) =>
-          lead({ config, transport, caches, clock, random, logger, metrics, identity }, term, signal),
+          lead({ ...shared, config, metrics, managerMetrics, transport, caches, identity, ending: stop }, term, signal),
         onStoppedLeading: (why) => logger.info({ why }, 'no longer leading'),
       },
       stop,

@@ -2,7 +2,6 @@ import { finished } from 'node:stream/promises'
 import type { Session } from '../src/protocol/session.ts'
 import { type Clock, sleep } from '../src/support/clock.ts'
 import type { Logger } from '../src/support/logger.ts'
-import { writeSessions } from './session-file.ts'
 
 /** How long the sinks get to confirm what was read, in milliseconds: less than a pod's usual grace of 30 s. */
 export const DRAIN_FLUSH_MS = 20_000
@@ -10,37 +9,55 @@ export const DRAIN_FLUSH_MS = 20_000
 /** How long readers of the state get to read the last record, in milliseconds. */
 const LAST_RECORD_MS = 2_000
 
+/** What the other steps of a drain may take together, in milliseconds. */
+const OTHER_STEPS_MS = 10_000
+
+/** A new leader is there after at most this long, in milliseconds: a Lease of 15 s runs out, and a process starts. */
+const LONGEST_PATIENCE_MS = 25_000
+
 export interface DrainOptions {
   readonly clock: Clock
   readonly logger: Logger
-  readonly stateDirectory: string | undefined
+  /** How long a worker without a manager goes on before it drains, in milliseconds. */
+  readonly patienceMs: number
+  /** State streams that are open, and a promise of one. */
+  readonly readers: { readonly open: readonly NodeJS.ReadableStream[]; any(): Promise<void> }
   /** Refuses commands, closes the shards, waits for the sinks and says so in the state stream. */
   readonly drainWorker: (flushMs: number) => Promise<readonly Session[]>
-  /** State streams that are open. */
-  readonly streams: () => readonly NodeJS.ReadableStream[]
+  /** Keeps the final sessions for a process that may follow in this pod. */
+  readonly save: () => Promise<void>
   readonly closeServer: () => Promise<unknown>
   readonly closeThreads: () => Promise<void>
 }
 
+/** How long a worker whose pod has a grace of `graceMs` can wait for a manager before it must drain. Milliseconds. */
+export const patienceOf = (graceMs: number): number =>
+  Math.max(0, Math.min(LONGEST_PATIENCE_MS, graceMs - DRAIN_FLUSH_MS - OTHER_STEPS_MS))
+
 /**
- * What SIGTERM does: 1. commands are refused; 2. shards close with a code that keeps their sessions; 3. the sinks
- * confirm what was read; 4. the final sessions go to whoever watches, and into the pod's own directory; 5. the end.
- * A step that fails does not keep the next from happening.
+ * What SIGTERM does: 1. while nobody listens, the shards go on for a while: their sessions would be lost with the pod,
+ * and an operator that was ended by the same node drain has a successor in a moment; 2. commands are refused; 3. shards
+ * close with a code that keeps their sessions; 4. the sinks confirm what was read; 5. the final sessions go to whoever
+ * watches, and into the pod's own directory; 6. the end. A step that fails does not keep the next from happening.
  */
 export async function drain(options: DrainOptions): Promise<void> {
-  const { clock, logger, stateDirectory, drainWorker, streams, closeServer, closeThreads } = options
+  const { clock, logger, readers, drainWorker, save, closeServer, closeThreads } = options
+  if (readers.open.length === 0 && options.patienceMs > 0) await heard(options)
   logger.info('draining')
   const sessions = await drainWorker(DRAIN_FLUSH_MS)
-  if (stateDirectory !== undefined) {
-    await writeSessions(stateDirectory, sessions, clock.date()).catch((error: Error) =>
-      logger.error({ err: error, stateDirectory }, 'the sessions were not written; the manager has them'),
-    )
-  }
+  await save()
   const patience = new AbortController()
-  const read = Promise.allSettled(streams().map((stream) => finished(stream)))
+  const read = Promise.allSettled(readers.open.map((stream) => finished(stream)))
   await Promise.race([read, sleep(clock, LAST_RECORD_MS, patience.signal)])
   patience.abort()
   await closeServer()
   await closeThreads()
   logger.info({ sessions: sessions.length }, 'drained')
+}
+
+async function heard({ clock, logger, readers, patienceMs }: DrainOptions): Promise<void> {
+  logger.info({ patienceMs }, 'no manager listens: the shards go on until one does')
+  const patience = new AbortController()
+  await Promise.race([readers.any(), sleep(clock, patienceMs, patience.signal)])
+  patience.abort()
 }

@@ -1,22 +1,27 @@
 import { randomUUID } from 'node:crypto'
 import { parseWorkerEnvironment, type WorkerSettings } from '../src/protocol/worker-settings.ts'
 import { createLogger, type Logger } from '../src/support/logger.ts'
-import { drain } from './drain.ts'
+import { drain, patienceOf } from './drain.ts'
 import { MainMetrics } from './main-metrics.ts'
 import { processClock } from './process-clock.ts'
 import { createServer } from './server.ts'
-import { takeSessions } from './session-file.ts'
+import { SessionShelf } from './session-shelf.ts'
 import { SecretFile } from './sinks/secret-file.ts'
 import { StateBoard } from './state-board.ts'
-import { StateStream } from './state-stream.ts'
+import { readState, writeState } from './state-file.ts'
+import { StateKeeper } from './state-keeper.ts'
+import { StateReaders } from './state-readers.ts'
 import { startThreads, type ThreadPool } from './threads.ts'
 import { GatewayWorker } from './worker.ts'
 
 /** A worker that listens. */
 export interface RunningSharder {
   readonly port: number
-  /** Closes the shards so that their sessions live on, lets the sinks confirm, and stops. Calling it again waits for the same. */
-  drain(): Promise<void>
+  /**
+   * Closes the shards so that their sessions live on, lets the sinks confirm, and stops. Calling it again waits for the
+   * same. `orphaned`: no manager will come any more, so none is waited for.
+   */
+  drain(orphaned?: boolean): Promise<void>
 }
 
 /** How long a thread may take to answer a liveness probe, in milliseconds. */
@@ -28,8 +33,9 @@ export async function startSharder(settings: WorkerSettings, logger: Logger): Pr
   const { workerId, stateDirectory } = settings
   const key = new SecretFile(settings.authorizationFile, clock)
   await Promise.all([key.text(), new SecretFile(settings.tokenFile, clock).text()])
-  const storedSessions = stateDirectory === undefined ? [] : await takeSessions(stateDirectory, clock.date())
-  const board = new StateBoard(clock, { workerId, bootId: randomUUID(), epoch: 0, draining: false })
+  const found = stateDirectory === undefined ? undefined : await readState(stateDirectory, clock.date())
+  const head = { workerId, bootId: randomUUID(), epoch: 0, draining: false }
+  const board = new StateBoard(clock, head, new SessionShelf(clock, found?.sessions))
   const threads: ThreadPool = startThreads({
     settings,
     clock,
@@ -39,41 +45,50 @@ export async function startSharder(settings: WorkerSettings, logger: Logger): Pr
     onDied: (index) => worker.threadDied(index),
     onReplaced: (index) => worker.threadReplaced(index),
   })
-  const worker = new GatewayWorker({ workerId, clock, logger, board, threads, storedSessions })
+  const keeper = new StateKeeper({
+    ...{ clock, logger, board, epoch: () => worker.epoch },
+    write: stateDirectory === undefined ? undefined : (state) => writeState(stateDirectory, state, clock.date()),
+  })
+  const save = () => keeper.save()
+  const worker: GatewayWorker = new GatewayWorker({
+    workerId,
+    clock,
+    logger,
+    board,
+    threads,
+    epoch: found?.epoch ?? 0,
+    save,
+  })
   const metrics = new MainMetrics(board, worker)
-  const streams = new Set<StateStream>()
+  const readers = new StateReaders(board, clock)
   const server = createServer({
     logger,
     key: () => key.text(),
     handle: (command, signal) => worker.handle(command, signal),
     snapshot: () => JSON.stringify(board.snapshot()),
-    watch() {
-      const stream = new StateStream(board, clock)
-      streams.add(stream)
-      return stream.once('close', () => streams.delete(stream))
-    },
+    watch: () => readers.add(),
     healthy: () => worker.healthy(THREAD_ANSWER_MS),
     metrics: () => metrics.text(),
   })
   try {
+    if (found) await worker.takeUp(found)
     await server.listen({ host: settings.host, port: settings.port })
   } catch (error) {
+    keeper.close()
     await threads.close()
     throw error
   }
   let drained: Promise<void> | undefined
   return {
     port: server.port,
-    drain() {
+    drain(orphaned = false) {
       drained ??= drain({
-        clock,
-        logger,
-        stateDirectory,
+        ...{ clock, logger, readers, save },
+        patienceMs: orphaned ? 0 : patienceOf(settings.graceSeconds * 1_000),
         drainWorker: (flushMs) => worker.drain(flushMs),
-        streams: () => [...streams],
         closeServer: () => server.close(),
         closeThreads: () => threads.close(),
-      })
+      }).finally(() => keeper.close())
       return drained
     },
   }
@@ -88,11 +103,11 @@ export async function runSharder(environment: Record<string, string | undefined>
   const logger = createLogger('sharder', settings.logLevel).child({ worker: settings.workerId })
   const sharder = await startSharder(settings, logger)
   process.stdout.write(`${JSON.stringify({ listening: sharder.port })}\n`)
-  await new Promise<void>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve())
-    process.once('disconnect', () => resolve())
+  const orphaned = await new Promise<boolean>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(false))
+    process.once('disconnect', () => resolve(true))
   })
-  await sharder.drain()
+  await sharder.drain(orphaned)
 }
 
 if (import.meta.main) {

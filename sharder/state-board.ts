@@ -1,6 +1,7 @@
 import type { Session } from '../src/protocol/session.ts'
 import type { Delta, Drained, SinkRecord, Snapshot } from '../src/protocol/state.ts'
 import type { Clock } from '../src/support/clock.ts'
+import { SessionShelf } from './session-shelf.ts'
 import { type ShardSummary, shardRecord } from './shard/summary.ts'
 import type { GroupReport } from './shard-group.ts'
 
@@ -14,10 +15,12 @@ export interface Watcher {
 }
 
 /** What a worker says of itself besides its shards. */
-export type Head = Omit<Snapshot, 'type' | 'shards' | 'sinks'>
+export type Head = Omit<Snapshot, 'type' | 'shards' | 'sinks' | 'sessions'>
 
 /** Everything the main thread knows: each shard's last summary, the sinks, the assignment. */
 export class StateBoard {
+  /** Sessions that have no shard here. */
+  readonly shelf: SessionShelf
   readonly #clock: Clock
   readonly #shards = new Map<number, ShardSummary>()
   readonly #sinks = new Map<number, readonly SinkRecord[]>()
@@ -25,9 +28,15 @@ export class StateBoard {
   #head: Head
   #drained: Drained | undefined
 
-  constructor(clock: Clock, head: Head) {
+  constructor(clock: Clock, head: Head, shelf = new SessionShelf(clock)) {
+    this.shelf = shelf
     this.#clock = clock
     this.#head = head
+  }
+
+  /** The last word of a worker that has drained. */
+  get lastWord(): Drained | undefined {
+    return this.#drained
   }
 
   get head(): Head {
@@ -80,7 +89,7 @@ export class StateBoard {
   snapshot(): Snapshot {
     const now = this.#clock.now()
     const shards = [...this.#shards.values()].map((summary) => shardRecord(summary, now))
-    return { type: 'SNAPSHOT', ...this.#head, sinks: this.#sinkRecords(), shards }
+    return { type: 'SNAPSHOT', ...this.#head, sinks: this.#sinkRecords(), shards, sessions: this.shelf.all() }
   }
 
   /** A delta with these shards as they are now. */

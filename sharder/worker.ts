@@ -1,5 +1,4 @@
 import type { MetricObject } from 'prom-client'
-import { termOf } from '../src/domain/epoch.ts'
 import { contains, shardsOf } from '../src/domain/ranges.ts'
 import type {
   Assigned,
@@ -11,13 +10,14 @@ import type {
   ReleaseShards,
 } from '../src/protocol/commands.ts'
 import { type Failure, failure } from '../src/protocol/failures.ts'
-import type { Session } from '../src/protocol/session.ts'
+import { SESSION_LIFETIME_MS, type Session } from '../src/protocol/session.ts'
 import type { Clock } from '../src/support/clock.ts'
 import type { Logger } from '../src/support/logger.ts'
-import { SessionShelf } from './session-shelf.ts'
+import { EpochGate } from './epoch-gate.ts'
 import { type ShardSummary, sessionRecord, sessionState } from './shard/summary.ts'
 import type { Holding } from './shard-group.ts'
 import type { StateBoard } from './state-board.ts'
+import type { FoundState } from './state-file.ts'
 import { ThreadDied, type ThreadPool } from './threads.ts'
 
 /** What a command is answered: every outcome is a value. */
@@ -31,8 +31,10 @@ export interface GatewayWorkerOptions {
   readonly logger: Logger
   readonly board: StateBoard
   readonly threads: ThreadPool
-  /** Sessions of this worker's former process, as far as they may still live. */
-  readonly storedSessions: readonly Session[]
+  /** The newest epoch that a former process of this pod obeyed; 0: there was none. */
+  readonly epoch?: number
+  /** Resolves when what is so now would outlive this process. */
+  readonly save: () => Promise<void>
 }
 
 const refused = (...args: Parameters<typeof failure>): Reply => ({ ok: false, failure: failure(...args) })
@@ -40,34 +42,46 @@ const refused = (...args: Parameters<typeof failure>): Reply => ({ ok: false, fa
 /** A worker on its main thread: obeys the manager's commands, spreads shards over threads, knows what each is. */
 export class GatewayWorker {
   readonly #options: GatewayWorkerOptions
-  /** Sessions without a shard: what a former process left, and what was released. */
-  readonly #shelf: SessionShelf
+  readonly #gate: EpochGate
   /** Assignments and releases are carried out one after the other, in the order in which they came. */
   #lastTurn: Promise<unknown> = Promise.resolve()
-  /** The newest epoch that was received; the board shows the newest that was carried out. */
-  #newest = 0
-  /** IDENTIFYs under way, with the term of the leader that allowed each. */
-  readonly #permits = new Map<AbortController, number>()
 
   constructor(options: GatewayWorkerOptions) {
     this.#options = options
-    this.#shelf = new SessionShelf(options.clock, options.storedSessions)
+    this.#gate = new EpochGate(options.epoch)
+  }
+
+  /** The newest epoch that was heard: what is older is refused, by the next process of this pod too. */
+  get epoch(): number {
+    return this.#gate.newest
+  }
+
+  /**
+   * Takes up what a process of this pod held when it was killed, before anybody is told that this one holds nothing:
+   * no manager gives the shards of a pod away that may still come back with them. They resume without being told to, so
+   * that a crash needs no operator; shards without a session wait for IDENTIFY_SHARD. After a session's lifetime there
+   * is nothing to resume, and the manager counts on it that nothing is taken up any more.
+   */
+  async takeUp({ assignment, held, ageMs }: FoundState): Promise<void> {
+    const { board, logger } = this.#options
+    if (!assignment || held.length === 0 || ageMs >= SESSION_LIFETIME_MS) return
+    board.setHead({ assignment })
+    await this.#give(held, assignment.totalShards, new Map())
+    logger.info({ shards: held.length }, 'took up what the former process held')
   }
 
   /** Carries out one command. `signal` aborts when the manager hangs up: an IDENTIFY not sent yet is not sent then. */
   async handle(command: Command, signal: AbortSignal): Promise<Reply> {
     const { board } = this.#options
     if (board.head.draining) return DRAINING
-    const { epoch = this.#newest } = command
-    if (epoch < this.#newest)
-      return refused(
-        'STALE_EPOCH',
-        `epoch ${epoch} is older than ${this.#newest}: a newer manager has spoken to this worker.`,
-      )
-    this.#obey(epoch)
+    const { epoch = this.#gate.newest } = command
+    const stale = this.#gate.refusal(epoch)
+    if (stale) return { ok: false, failure: stale }
+    // Before anything of it is done: a restarted process must not obey whoever this leader has deposed.
+    if (this.#gate.obey(epoch)) await this.#options.save()
     switch (command.type) {
       case 'IDENTIFY_SHARD':
-        return this.#permitted(termOf(epoch), signal, (permit) => this.#identify(command, permit))
+        return this.#gate.permitted(epoch, signal, (permit) => this.#identify(command, permit))
       case 'ASSIGN_SHARDS':
         return this.#inTurn(epoch, () => this.#assign(command))
       case 'RELEASE_SHARDS':
@@ -157,25 +171,31 @@ export class GatewayWorker {
   }
 
   async #assign(command: AssignShards): Promise<Reply> {
-    const { board, clock, threads, logger } = this.#options
+    const { board, logger } = this.#options
     const { totalShards, first, last, withhold, gateway, epoch } = command
     board.setHead({ assignment: { totalShards, first, last, withhold, gateway } })
     const sent = new Map(command.sessions.map((session) => [session.shardId, session]))
+    const free = [...shardsOf({ first, last })].filter((s) => !withhold.some((range) => contains(range, s)))
+    await this.#give(free, totalShards, sent)
+    logger.info({ epoch, first, last, totalShards, sessions: sent.size }, 'took an assignment')
+    return { ok: true, body: { assigned: true, epoch, first, last } }
+  }
+
+  /** Holds these shards from now on, each with the best session there is for it. */
+  async #give(shardIds: readonly number[], totalShards: number, sent: ReadonlyMap<number, Session>): Promise<void> {
+    const { board, clock, threads } = this.#options
     const byThread = Array.from({ length: threads.count }, (): Holding[] => [])
-    for (const shardId of shardsOf({ first, last })) {
-      if (withhold.some((range) => contains(range, shardId))) continue
-      const session = this.#shelf.take(shardId, totalShards, sent.get(shardId))
+    for (const shardId of shardIds) {
+      const session = board.shelf.take(shardId, totalShards, sent.get(shardId))
       const state = session && sessionState(session, clock.now())
       if (!board.shard(shardId)) board.put(newSummary(shardId, state))
       byThread[shardId % threads.count]?.push({ shardId, ...(state && { session: state }) })
     }
     await this.#eachThread((index) => this.#hold(index, byThread[index] ?? []))
-    logger.info({ epoch, first, last, totalShards, sessions: sent.size }, 'took an assignment')
-    return { ok: true, body: { assigned: true, epoch, first, last } }
   }
 
   async #release({ shardIds }: ReleaseShards): Promise<Reply> {
-    const { board, threads, logger } = this.#options
+    const { board, threads, logger, save } = this.#options
     const held = shardIds.filter((shardId) => board.shard(shardId) !== undefined)
     const answers = await this.#eachThread(async (index) => {
       const ids = held.filter((shardId) => shardId % threads.count === index)
@@ -188,10 +208,12 @@ export class GatewayWorker {
         throw error
       }
     })
-    for (const session of answers.flat()) this.#shelf.put(session)
+    for (const session of answers.flat()) board.shelf.put(session)
     for (const shardId of held) board.remove(shardId)
+    // Another worker gets them as soon as this is answered: a process killed after that must not leave them to its successor.
+    await save()
     // A shard released before is answered as it was then: the first answer may have been lost on its way.
-    const sessions = shardIds.flatMap((shardId) => this.#shelf.look(shardId) ?? [])
+    const sessions = shardIds.flatMap((shardId) => board.shelf.look(shardId) ?? [])
     logger.info({ shards: held.length, sessions: sessions.length }, 'released shards')
     return { ok: true, body: { released: [...shardIds], sessions } }
   }
@@ -216,29 +238,6 @@ export class GatewayWorker {
     })
     this.#lastTurn = turn.catch(() => {})
     return turn
-  }
-
-  /** From now on nothing older counts. A leader that was paused may still hold its requests open: its permits are void. */
-  #obey(epoch: number): void {
-    if (termOf(epoch) > termOf(this.#newest)) {
-      for (const [permit, term] of this.#permits) if (term < termOf(epoch)) permit.abort()
-    }
-    this.#newest = Math.max(this.#newest, epoch)
-  }
-
-  /** Runs with a signal that aborts when the manager hangs up, or when a leader of a newer term speaks. */
-  async #permitted(
-    term: number,
-    hungUp: AbortSignal,
-    identify: (permit: AbortSignal) => Promise<Reply>,
-  ): Promise<Reply> {
-    const permit = new AbortController()
-    this.#permits.set(permit, term)
-    try {
-      return await identify(AbortSignal.any([hungUp, permit.signal]))
-    } finally {
-      this.#permits.delete(permit)
-    }
   }
 
   #eachThread<T>(action: (index: number) => Promise<T>): Promise<T[]> {

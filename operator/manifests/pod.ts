@@ -99,6 +99,7 @@ function environment(cluster: ShardCluster) {
     })),
     logLevel: worker.logLevel,
     stateDirectory: STATE,
+    graceSeconds: worker.terminationGracePeriodSeconds,
   })
   return [
     { name: 'POD_NAME', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.name' } } },

@@ -6,15 +6,18 @@ import { desiredOf } from '../../src/manager/desired.ts'
 import { GatewayManager } from '../../src/manager/gateway-manager.ts'
 import { httpWorker } from '../../src/manager/http-worker.ts'
 import { botOf, type Lanes } from '../../src/manager/lanes.ts'
+import type { ManagerMetrics } from '../../src/manager/metrics.ts'
 import type { WorkerRef } from '../../src/manager/ports.ts'
 import { type RestOptions, restSessionInfo } from '../../src/manager/session-info.ts'
 import type { Clock } from '../../src/support/clock.ts'
 import type { Logger } from '../../src/support/logger.ts'
+import type { ObjectClient } from '../kube/apply.ts'
 import type { ObjectKey } from '../kube/objects.ts'
 import { CONTAINER, SHARDER_PORT } from '../manifests/pod.ts'
 import type { Credentials } from './credentials.ts'
-import { ordinalOf, type PodObject, runs } from './objects.ts'
+import { mayHoldShards, ordinalOf, type PodObject, runs } from './objects.ts'
 import { firstRemedy, nextRemedy, type Remedy } from './remedy.ts'
+import { secretSessionStore } from './session-store.ts'
 
 export interface FleetsOptions {
   readonly clock: Clock
@@ -22,6 +25,9 @@ export interface FleetsOptions {
   readonly logger: Logger
   readonly lanes: Lanes
   readonly dispatcher: Dispatcher
+  /** Keeps sessions in Secrets. */
+  readonly client: ObjectClient
+  readonly metrics: ManagerMetrics
   readonly term: number
   /** The fleet of this ShardCluster changed. */
   readonly onChange: (key: ObjectKey) => void
@@ -31,6 +37,8 @@ interface Running {
   readonly manager: GatewayManager
   readonly bot: string
   readonly startedAt: number
+  /** As it was managed last. */
+  cluster: ShardCluster
   /** Another UID is another ShardCluster of the same name; another number of shards another set of workers. */
   identity: string
   /** How session info is asked for, as a digest. */
@@ -77,6 +85,7 @@ export class Fleets {
   ): void {
     const { token, key: authorization } = credentials
     const running = this.#runningFor(key, cluster, credentials, totalShards, pods)
+    running.cluster = cluster
     const desired = desiredOf(cluster, token, totalShards)
     const { fatal } = running.manager.fleet()
     running.remedy = nextRemedy(running.remedy, desired.remedy, fatal?.closeCode, this.#options.clock.now())
@@ -94,10 +103,11 @@ export class Fleets {
     this.#options.lanes.leave(running.bot, key)
   }
 
-  async stop(): Promise<void> {
+  /** `save`: another leader follows, and shall find every session. */
+  async stop(save = false): Promise<void> {
     const all = [...this.#running.values()]
     this.#running.clear()
-    await Promise.all(all.map(({ manager }) => manager.stop()))
+    await Promise.all(all.map(({ manager }) => manager.stop(save)))
     this.#options.lanes.stop()
   }
 
@@ -121,27 +131,39 @@ export class Fleets {
     }
     this.remove(key)
     const inherited = new Set(pods.map(({ metadata }) => metadata.uid))
-    const running = this.#start(key, bot, rest, identity, inherited)
+    const running = this.#start(key, cluster, bot, rest, identity, inherited)
     // The token of another bot came instead: it, too, takes its time to reach the pods.
     if (known?.bot !== undefined && known.bot !== bot) running.remedy = firstRemedy(this.#options.clock.now())
     return running
   }
 
-  #start(key: ObjectKey, bot: string, rest: RestOptions, identity: string, inherited: ReadonlySet<string>): Running {
-    const { lanes, clock, random, logger, term, onChange } = this.#options
+  #start(
+    key: ObjectKey,
+    cluster: ShardCluster,
+    bot: string,
+    rest: RestOptions,
+    identity: string,
+    inherited: ReadonlySet<string>,
+  ): Running {
+    const { lanes, clock, random, logger, term, client, metrics, onChange } = this.#options
+    const store = secretSessionStore({
+      ...{ client, clock, cluster: () => running.cluster },
+      totalShards: () => running.manager.totalShards,
+    })
     const manager = new GatewayManager({
       cluster: key,
       clock,
       random,
       logger,
       lane: lanes.join(bot, key, restSessionInfo(rest)),
-      term,
+      ...{ term, metrics, store },
       // One count for all: a manager that follows another on the same pods must not begin below it.
       count: () => ++this.#commands,
       onChange: () => onChange(key),
     })
     const startedAt = clock.now()
-    const running: Running = { manager, bot, startedAt, identity, source: digestOf(rest), remedy: undefined, inherited }
+    const source = digestOf(rest)
+    const running: Running = { manager, bot, startedAt, cluster, identity, source, remedy: undefined, inherited }
     this.#running.set(key, running)
     return running
   }
@@ -156,7 +178,7 @@ export class Fleets {
 
   #workerOf(pod: PodObject, cluster: ShardCluster, authorization: string, inherited: ReadonlySet<string>): WorkerRef[] {
     const podIP = pod.status?.podIP
-    if (!podIP || !runs(pod, CONTAINER)) return []
+    if (!podIP || !mayHoldShards(pod, CONTAINER)) return []
     const { name, uid } = pod.metadata
     const ordinal = ordinalOf(pod)
     const host = podIP.includes(':') ? `[${podIP}]` : podIP
@@ -166,7 +188,7 @@ export class Fleets {
       dispatcher: this.#options.dispatcher,
     })
     const presumed = inherited.has(uid) ? presumedRange(cluster, ordinal) : undefined
-    return [{ ordinal, uid, name, port, ...(presumed && { presumed }) }]
+    return [{ ordinal, uid, name, port, running: runs(pod, CONTAINER), ...(presumed && { presumed }) }]
   }
 }
 

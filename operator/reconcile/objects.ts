@@ -21,6 +21,7 @@ export interface PodObject extends StoredObject {
 
 interface ContainerStatus {
   readonly name: string
+  readonly restartCount?: number
   readonly state?: {
     readonly running?: object
     readonly waiting?: { readonly reason?: string; readonly message?: string }
@@ -41,6 +42,17 @@ const containerOf = (pod: PodObject, name: string) =>
 /** A process runs in it that may hold shards. */
 export const runs = (pod: PodObject, container: string): boolean =>
   containerOf(pod, container)?.state?.running !== undefined
+
+/**
+ * A process ran in it and may come back, with the shards it held: nobody else must get them yet. The kubelet starts no
+ * container again in a pod that has ended or is being deleted.
+ */
+export function mayHoldShards(pod: PodObject, container: string): boolean {
+  if (pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded') return false
+  if (runs(pod, container)) return true
+  const { restartCount = 0, state } = containerOf(pod, container) ?? {}
+  return pod.metadata.deletionTimestamp === undefined && (restartCount > 0 || state?.terminated !== undefined)
+}
 
 /** Why a pod does not run, in Kubernetes' words. */
 export function whyNotRunning(pod: PodObject, container: string): string {

@@ -19,7 +19,7 @@ interface Decided {
 /** The whole status, from what was observed and decided. */
 export function statusOf(observed: Observed, decided: Decided): ShardClusterStatus {
   const { cluster, fleet, time } = observed
-  const { totalShards, pods } = decided
+  const { totalShards, pods, rollout } = decided
   const facts = factsOf(observed, decided)
   const workerStatuses = totalShards === undefined ? [] : workerRows(observed, totalShards, facts)
   const ready = fleet?.ready ?? 0
@@ -31,6 +31,7 @@ export function statusOf(observed: Observed, decided: Decided): ShardClusterStat
       ({ ordinal, pod, ready, first, last }) =>
         ordinal < cluster.spec.totalWorkers && pod !== undefined && ready === last - first + 1,
     ).length,
+    updatedWorkers: pods.length - (rollout?.outdated ?? 0),
     readyShards: ready,
     ...(totalShards !== undefined && { totalShards, shards: `${ready}/${totalShards}` }),
     ...(fleet?.maxConcurrency !== undefined && { maxConcurrency: fleet.maxConcurrency }),
@@ -67,6 +68,8 @@ function factsOf(observed: Observed, { totalShards, userProblem, pods, rollout }
     misplaced: fleet?.misplaced ?? 0,
     fatal: fleet?.fatal,
     failing: fleet?.failing ?? [],
+    tripped: fleet?.tripped ?? [],
+    cutOff: fleet?.cutOff,
     sessionProblem: fleet?.sessionProblem,
     budget: fleet?.budget,
     shortOfBudget: fleet?.shortOfBudget ?? false,

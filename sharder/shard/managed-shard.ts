@@ -1,6 +1,6 @@
 import { ShardState } from '@discordeno/gateway'
 import type { DiscordGatewayPayload } from '@discordeno/types'
-import type { ShardStateName } from '../../src/protocol/state.ts'
+import type { SessionEnd, ShardStateName } from '../../src/protocol/state.ts'
 import { backoffDelay } from '../../src/support/backoff.ts'
 import { sleep } from '../../src/support/clock.ts'
 import { afterClose, isDubious } from './after-close.ts'
@@ -116,6 +116,7 @@ export class ManagedShard extends SessionShard implements AttemptHost {
       ...(this.#lastClose !== undefined && { closeCode: this.#lastClose.code, reason: this.#lastClose.reason }),
       ...(this.heart.rtt !== undefined && { rttMs: Math.max(0, this.heart.rtt) }),
       ...(session !== undefined && { session }),
+      ...(this.ended !== undefined && { ended: this.ended }),
     }
   }
 
@@ -228,7 +229,7 @@ export class ManagedShard extends SessionShard implements AttemptHost {
     const next = afterClose(ended, this.#dubiousBefore)
     this.#dubiousBefore = isDubious(ended.code) && !ended.byUs
     logger.debug({ shard: this.id, code: ended.code, reason: ended.reason, next }, 'a connection ended')
-    if (next === 'drop') this.#forget()
+    if (next === 'drop') this.#forget(ended.invalidResumable === undefined ? 'CLOSED' : 'INVALIDATED')
     if (next === 'park') this.#become(ShardState.Offline)
     else if (ended.invalidResumable !== undefined) {
       // Identifying or resuming at once would meet the same answer; until then it is on its way.
@@ -270,15 +271,16 @@ export class ManagedShard extends SessionShard implements AttemptHost {
     return this.identifyWith(permit)
   }
 
-  #forget(): void {
-    this.forgetSession()
+  #forget(how: SessionEnd): void {
+    // An IDENTIFY that was refused ends no session.
+    if (this.sessionId) this.forgetSession(how)
     this.#failures = 0
   }
 
   #drop(why: string): void {
     this.environment.logger.warn({ shard: this.id, why }, 'a session is lost, the shard waits for IDENTIFY_SHARD')
     this.environment.counts.resume('EXPIRED')
-    this.#forget()
+    this.#forget('EXPIRED')
   }
 
   #backoff(): number {

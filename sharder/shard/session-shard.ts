@@ -1,3 +1,4 @@
+import type { SessionEnd } from '../../src/protocol/state.ts'
 import type { Feed } from '../sinks/sink.ts'
 import { AdaptedShard } from './adapted-shard.ts'
 import type { Purpose } from './attempt.ts'
@@ -13,6 +14,7 @@ export abstract class SessionShard extends AdaptedShard {
   #totalShards = 0
   /** When the connection of the session ended; undefined: it is up. */
   #lastContactAt: number | undefined
+  #ended: SessionEnd | undefined
 
   constructor(id: number, environment: ShardEnvironment) {
     super(id, environment.logger)
@@ -37,6 +39,11 @@ export abstract class SessionShard extends AdaptedShard {
     }
   }
 
+  /** How the last session ended, as long as there is no other. */
+  get ended(): SessionEnd | undefined {
+    return this.#ended
+  }
+
   /** An event: op 0. */
   dispatch(bytes: Buffer, from: number, to: number): void {
     if (head.seq >= 0) this.previousSequenceNumber = head.seq
@@ -45,6 +52,7 @@ export abstract class SessionShard extends AdaptedShard {
   }
 
   protected restoreSession(session: SessionState): void {
+    this.#ended = undefined
     this.sessionId = session.sessionId
     this.resumeGatewayUrl = session.resumeGatewayUrl
     this.previousSequenceNumber = session.sequence
@@ -55,11 +63,13 @@ export abstract class SessionShard extends AdaptedShard {
 
   /** READY is about to be handled: what is read from now on is of a new session. */
   protected beginSession(): void {
+    this.#ended = undefined
     this.#feed = this.environment.openFeed(this.id, 0)
     this.#totalShards = this.environment.settings().totalShards
   }
 
-  protected forgetSession(): void {
+  protected forgetSession(ended: SessionEnd): void {
+    this.#ended = ended
     delete this.sessionId
     this.resumeGatewayUrl = ''
     this.previousSequenceNumber = null

@@ -1,5 +1,5 @@
 import type { Session } from '../../src/protocol/session.ts'
-import type { ShardRecord, ShardStateName } from '../../src/protocol/state.ts'
+import type { SessionEnd, ShardRecord, ShardStateName } from '../../src/protocol/state.ts'
 
 /** A session as threads and the main thread pass it on: with a moment on the process' clock instead of an age. */
 export interface SessionState {
@@ -24,6 +24,7 @@ export interface ShardSummary {
   readonly reason?: string
   readonly rttMs?: number
   readonly session?: SessionState
+  readonly ended?: SessionEnd
 }
 
 /** A session as it goes over the wire, written at `now`. */

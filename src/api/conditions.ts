@@ -31,6 +31,7 @@ export const REASONS = {
   /** What is wrong without stopping the rest. */
   WorkerUnavailable: 'WorkerUnavailable',
   ShardsFailing: 'ShardsFailing',
+  IdentifyCircuitOpen: 'IdentifyCircuitOpen',
   SinkUnavailable: 'SinkUnavailable',
   SinkUnauthorized: 'SinkUnauthorized',
   RestProxyUnavailable: 'RestProxyUnavailable',

@@ -46,6 +46,12 @@ const COLUMNS = [
   { name: 'Shards', type: 'string', jsonPath: '.status.shards', description: 'Connected shards of all shards.' },
   { name: 'Workers', type: 'integer', jsonPath: '.spec.totalWorkers', description: 'Wanted workers.' },
   {
+    name: 'Updated',
+    type: 'integer',
+    jsonPath: '.status.updatedWorkers',
+    description: 'Workers of the present pod template.',
+  },
+  {
     name: 'Ready',
     type: 'string',
     jsonPath: '.status.conditions[?(@.type=="Ready")].status',

@@ -100,6 +100,19 @@ const identify = z
   })
   .describe('How IDENTIFYs are spent.')
 
+const sessions = z
+  .strictObject({
+    saveIntervalSeconds: z
+      .int()
+      .min(0)
+      .max(86_400)
+      .default(300)
+      .describe(
+        'All sessions are written to Secrets at this pace, in case every worker and the operator are lost at once; 0: only when a worker ends and when the operator does.',
+      ),
+  })
+  .describe('Where sessions are kept so that they outlive everything.')
+
 const sink = z
   .strictObject({
     name: dnsLabel.describe('Name of this sink in conditions and metrics.'),
@@ -171,6 +184,7 @@ export const specSchema = z
     rest,
     gateway,
     identify: identify.prefault({}),
+    sessions: sessions.prefault({}),
     events: z
       .array(sink)
       .min(1)

@@ -25,6 +25,7 @@ export const statusSchema = z
     observedGeneration: generation().optional().describe('The generation that this status is about.'),
     workers: int32().optional().describe('Workers that run (statusReplicasPath of the scale subresource).'),
     readyWorkers: int32().optional().describe('Workers whose whole range is connected.'),
+    updatedWorkers: int32().optional().describe('Workers that are of the present pod template.'),
     selector: z
       .string()
       .optional()

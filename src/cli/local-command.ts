@@ -3,6 +3,7 @@ import { startDemo } from '../local/demo.ts'
 import { ManifestError } from '../local/manifest.ts'
 import { runManifest } from '../local/run.ts'
 import { RunDirectory } from '../local/run-directory.ts'
+import { sessionsFolder } from '../local/session-files.ts'
 import { systemClock } from '../support/clock.ts'
 import { createLogger } from '../support/logger.ts'
 import { untilSignal } from '../support/signals.ts'
@@ -28,7 +29,7 @@ async function runFile(file: string, logLevel: string): Promise<void> {
   const display = new LocalDisplay(process.stdout, undefined, [
     `All shards are connected. Save ${file} to change it; Ctrl-C ends it.`,
   ])
-  await run(file, logLevel, directory, display)
+  await run(file, sessionsFolder(file, process.env), logLevel, directory, display)
 }
 
 async function runDemo(logLevel: string): Promise<void> {
@@ -43,17 +44,24 @@ async function runDemo(logLevel: string): Promise<void> {
   ])
   display.say('A simulated Discord, a REST proxy and a sample bot run on this machine; their ShardCluster starts.')
   try {
-    await run(demo.manifest, logLevel, directory, display)
+    // Its Discord ends with it, and every session with that.
+    await run(demo.manifest, undefined, logLevel, directory, display)
   } finally {
     await demo.close()
   }
 }
 
-async function run(file: string, level: string, directory: RunDirectory, display: LocalDisplay): Promise<void> {
+async function run(
+  file: string,
+  sessionsFolder: string | undefined,
+  level: string,
+  directory: RunDirectory,
+  display: LocalDisplay,
+): Promise<void> {
   const ended = untilSignal()
   try {
     const logger = createLogger('local', level)
-    await runManifest({ file, clock: systemClock, logger, directory, display, signal: ended })
+    await runManifest({ file, clock: systemClock, logger, directory, sessionsFolder, display, signal: ended })
     display.say('All workers have ended.')
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error

@@ -29,6 +29,10 @@ export interface Facts {
   readonly userProblem: { readonly reason: Reason; readonly message: string } | undefined
   readonly sessionProblem: { readonly reason: Reason; readonly message: string } | undefined
   readonly failing: readonly { readonly shardId: number; readonly failures: number; readonly message: string }[]
+  /** Shards whose circuit breaker is open. */
+  readonly tripped?: readonly { readonly shardId: number; readonly identifies: number; readonly until: string }[]
+  /** Shards that resume because their connections were cut off. */
+  readonly cutOff?: { readonly shards: number; readonly reason: string } | undefined
   readonly budget: { readonly left: number; readonly total: number; readonly resetTime: string } | undefined
   readonly reserve: number
   readonly shortOfBudget: boolean
@@ -141,9 +145,16 @@ function nextStep(facts: Facts): { reason: Reason; message: string } {
       message: `${missing.length} of ${facts.totalWorkers} workers do not answer; worker ${first?.ordinal}: ${first?.message ?? 'starting'}.`,
     }
   }
-  if (resuming > 0) return { reason: 'ResumingShards', message: `${resuming} shards resume their sessions.` }
+  if (resuming > 0) return { reason: 'ResumingShards', message: resumingMessage(facts) }
   if (misplaced > 0) return { reason: 'MovingShards', message: `${misplaced} shards move to another worker.` }
   return { reason: 'ConnectingToWorkers', message: 'Waiting for what the workers report.' }
+}
+
+/** A mass disconnect and a pod that began anew look alike in the numbers, and call for different people. */
+function resumingMessage({ resuming, cutOff }: Facts): string {
+  const so = `${resuming} ${resuming === 1 ? 'shard resumes its session' : 'shards resume their sessions'}`
+  if (!cutOff) return `${so}: their worker took them up.`
+  return `${so}; of ${cutOff.shards} the connection was cut off (${cutOff.reason}).`
 }
 
 function findDegraded(facts: Facts): Finding {
@@ -158,6 +169,14 @@ function findDegraded(facts: Facts): Finding {
     }
   }
   if (facts.sessionProblem) return { status: 'True', ...facts.sessionProblem }
+  const [tripped] = facts.tripped ?? []
+  if (tripped) {
+    return {
+      status: 'True',
+      reason: 'IdentifyCircuitOpen',
+      message: `Shard ${tripped.shardId} spent ${tripped.identifies} IDENTIFYs within an hour and loses its session again and again: it gets no more before ${tripped.until}. Look at what closes it (the worker's log, gateway_closes_total); annotate the ShardCluster with shardcluster.dev/retry to try at once.`,
+    }
+  }
   const [worst] = facts.failing
   if (worst) {
     return {

@@ -23,6 +23,10 @@ export interface WorkerFacts {
   readonly held: ReadonlySet<number>
   /** Those of them that have a permit to IDENTIFY, or wait for READY. */
   readonly identifying: ReadonlySet<number>
+  /** Shards that it holds without a session although one is known, which it was not given yet. */
+  readonly owed: ReadonlySet<number>
+  /** Shards that it gave up and that no worker holds yet: it may be the last to keep their sessions. */
+  readonly parted: ReadonlySet<number>
   /** What it was told last, by this leader; undefined: nothing yet. */
   readonly assigned:
     | { readonly range: Range; readonly withhold: readonly Range[]; readonly gatewayKey: string }
@@ -68,12 +72,16 @@ export function planHandOver(workers: readonly WorkerFacts[], target: Target, bu
   return { releases, assigns }
 }
 
-/** Whether a worker beyond `totalWorkers` can go without a shard being cut off: it said itself that it holds none. */
+/**
+ * Whether a worker beyond `totalWorkers` can go without a shard being cut off or a session being lost: it said itself
+ * that it holds none, and what it gave up has arrived.
+ */
 export function removable(worker: WorkerFacts): boolean {
-  return (worker.connected || worker.draining) && worker.held.size === 0
+  return (worker.connected || worker.draining) && worker.held.size === 0 && worker.parted.size === 0
 }
 
-const newOwner = (shardId: number, { totalShards, totalWorkers }: Target): number =>
+/** The ordinal that shall hold the shard; -1: none. */
+export const newOwner = (shardId: number, { totalShards, totalWorkers }: Target): number =>
   shardId < totalShards ? ownerOf(shardId, totalShards, totalWorkers) : -1
 
 const misplaced = (shardId: number, ordinal: number, target: Target): boolean => newOwner(shardId, target) !== ordinal
@@ -111,13 +119,14 @@ const livesElsewhere = (shardId: number, worker: WorkerFacts, holders: Holders):
 
 function assignmentOf(worker: WorkerFacts, target: Target, holders: Holders) {
   const range = rangeOf(worker.ordinal, target.totalShards, target.totalWorkers)
-  // A worker beyond the wanted ones that was never told anything has nothing to be told.
-  if (range.last < range.first && worker.assigned === undefined) return undefined
+  // A worker beyond the wanted ones is told so if it holds anything: the word of a new leader voids permits of the one before.
+  if (range.last < range.first && worker.assigned === undefined && worker.held.size === 0) return undefined
   const elsewhere = [...shardsOf(range)].filter((shardId) => livesElsewhere(shardId, worker, holders))
   const withhold = rangesFrom(elsewhere)
   const { assigned } = worker
   const same =
     assigned !== undefined &&
+    worker.owed.size === 0 &&
     assigned.gatewayKey === target.gatewayKey &&
     sameRanges([assigned.range, ...assigned.withhold], [range, ...withhold])
   return same ? undefined : { ordinal: worker.ordinal, range, withhold }

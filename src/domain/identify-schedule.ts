@@ -129,11 +129,12 @@ function bestOfEachBucket(schedule: Schedule, candidates: Iterable<Candidate>, n
   for (const candidate of all) {
     const bucket = bucketOf(candidate.shardId, schedule.maxConcurrency)
     if (schedule.buckets.get(bucket)?.pending) continue
-    if (!candidate.recovering && candidate.strict && candidate.rank > (wave.get(candidate.cluster) ?? 0)) continue
+    // First, because a shard that backs off is in no wave: if all do, the end of the first back-off is what to wait for.
     if (candidate.notBefore > now) {
       wakeAt = Math.min(wakeAt ?? Number.POSITIVE_INFINITY, candidate.notBefore)
       continue
     }
+    if (!candidate.recovering && candidate.strict && candidate.rank > (wave.get(candidate.cluster) ?? 0)) continue
     const other = best.get(bucket)
     if (!other || byUrgency(candidate, other) < 0) best.set(bucket, candidate)
   }

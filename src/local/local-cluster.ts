@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
 import type { Dispatcher } from 'undici'
 import type { Condition } from '../api/conditions.ts'
 import type { ShardCluster } from '../api/shard-cluster.ts'
@@ -8,12 +9,15 @@ import { factsOf } from '../manager/facts-of.ts'
 import type { Fleet } from '../manager/fleet.ts'
 import { GatewayManager } from '../manager/gateway-manager.ts'
 import { botOf, type Lanes } from '../manager/lanes.ts'
+import type { ManagerMetrics } from '../manager/metrics.ts'
+import type { SessionStore } from '../manager/ports.ts'
 import { restSessionInfo } from '../manager/session-info.ts'
 import type { WorkerSettings } from '../protocol/worker-settings.ts'
 import type { Cancel, Clock } from '../support/clock.ts'
 import type { Logger } from '../support/logger.ts'
 import { type Manifest, secretValue } from './manifest.ts'
 import type { RunDirectory } from './run-directory.ts'
+import { fileSessionStore } from './session-files.ts'
 import { WorkerProcess } from './worker-process.ts'
 
 export interface LocalOptions {
@@ -24,6 +28,9 @@ export interface LocalOptions {
   readonly directory: RunDirectory
   /** Newer in each run than in the one before, so that epochs are. */
   readonly term: number
+  /** Where sessions outlive the run; undefined: they end with it. */
+  readonly sessionsFolder: string | undefined
+  readonly metrics: ManagerMetrics
   readonly onTrouble: (message: string) => void
 }
 
@@ -38,6 +45,7 @@ export class LocalCluster {
   readonly #bot: string
   readonly #authorization = randomBytes(24).toString('base64url')
   readonly #workers = new Map<number, WorkerProcess>()
+  #workersEver = 0
   #cluster: ShardCluster
   #conditions: Condition[] = []
   #observing: Cancel | undefined
@@ -48,7 +56,7 @@ export class LocalCluster {
     this.#options = options
     this.#cluster = cluster
     this.name = cluster.metadata.name
-    const { clock, logger, lanes, term } = options
+    const { clock, logger, lanes, term, metrics, sessionsFolder } = options
     const token = tokenOf(cluster, manifest)
     this.#bot = botOf(token)
     const lane = lanes.join(this.#bot, this.name, sourceOf(cluster, manifest))
@@ -57,8 +65,8 @@ export class LocalCluster {
       clock,
       random: Math.random,
       logger,
-      lane,
-      term,
+      ...{ lane, term, metrics },
+      ...(sessionsFolder !== undefined && { store: this.#storeIn(join(sessionsFolder, this.name)) }),
       onChange: () => this.observeSoon(),
     })
     this.apply(cluster, manifest)
@@ -83,6 +91,17 @@ export class LocalCluster {
     for (let ordinal = 0; ordinal < cluster.spec.totalWorkers; ordinal++)
       this.#ensure(this.#settings(ordinal, token, manifest))
     this.observe()
+  }
+
+  /**
+   * Replaces the process of one worker, as its pod is when the template changes: the old one closes its shards so that
+   * their sessions live on. Resolves when it is gone and the new one was started; the fleet says when it is back.
+   */
+  async restart(ordinal: number): Promise<void> {
+    const running = this.#workers.get(ordinal)
+    if (!running) throw new RangeError(`there is no worker ${ordinal}`)
+    await running.stop()
+    this.#start(running.settings)
   }
 
   /** The fleet or the processes changed: looks again, once, soon. */
@@ -120,32 +139,38 @@ export class LocalCluster {
   /** Closes every shard so that its session lives on, hands the last events over, ends the processes. */
   stop(): Promise<unknown> {
     this.#observing?.()
-    this.#stopping ??= Promise.all([
-      this.#manager.stop(),
-      ...[...this.#workers.values()].map((worker) => worker.stop()),
-    ]).then(() => this.#options.lanes.leave(this.#bot, this.name))
+    // The workers first: their last word is for the manager.
+    this.#stopping ??= Promise.all([...this.#workers.values()].map((worker) => worker.stop()))
+      .then(() => this.#manager.stop(true))
+      .then(() => this.#options.lanes.leave(this.#bot, this.name))
     return this.#stopping
+  }
+
+  #storeIn(folder: string): SessionStore {
+    return fileSessionStore(folder, this.#options.clock, () => this.#cluster.spec.sessions.saveIntervalSeconds * 1_000)
   }
 
   #ensure(settings: WorkerSettings): void {
     const running = this.#workers.get(settings.workerId)
     if (running && JSON.stringify(running.settings) === JSON.stringify(settings)) return
+    if (running) void running.stop().then(() => this.#start(settings))
+    else this.#start(settings)
+  }
+
+  #start(settings: WorkerSettings): void {
+    if (this.#stopping) return
     const { directory, dispatcher, onTrouble } = this.#options
-    const start = () => {
-      if (this.#stopping) return
-      const worker = new WorkerProcess({
-        settings,
-        authorization: this.#authorization,
-        dispatcher,
-        logFile: directory.file(`${this.name}-${settings.workerId}.log`),
-        graceMs: this.#cluster.spec.worker.terminationGracePeriodSeconds * 1_000,
-        onChange: () => this.observeSoon(),
-        onTrouble,
-      })
-      this.#workers.set(settings.workerId, worker)
-    }
-    if (running) void running.stop().then(start)
-    else start()
+    const worker = new WorkerProcess({
+      settings,
+      stateDirectory: directory.folder(`${this.name}/state-${settings.workerId}-${++this.#workersEver}`),
+      authorization: this.#authorization,
+      dispatcher,
+      logFile: directory.file(`${this.name}-${settings.workerId}.log`),
+      graceMs: this.#cluster.spec.worker.terminationGracePeriodSeconds * 1_000,
+      onChange: () => this.observeSoon(),
+      onTrouble,
+    })
+    this.#workers.set(settings.workerId, worker)
   }
 
   #settings(workerId: number, token: string, manifest: Manifest): WorkerSettings {
@@ -168,6 +193,7 @@ export class LocalCluster {
         }
       }),
       logLevel: worker.logLevel,
+      graceSeconds: worker.terminationGracePeriodSeconds,
     }
   }
 }

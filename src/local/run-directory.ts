@@ -25,6 +25,13 @@ export class RunDirectory {
     return path
   }
 
+  /** A folder below the directory. @returns its path. */
+  folder(name: string): string {
+    const path = join(this.path, name)
+    mkdirSync(path, { recursive: true, mode: 0o700 })
+    return path
+  }
+
   remove(): void {
     rmSync(this.path, { recursive: true, force: true })
   }

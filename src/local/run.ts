@@ -1,7 +1,9 @@
 import { readFileSync, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
+import { Registry } from 'prom-client'
 import { workerAgent } from '../manager/http-worker.ts'
 import { Lanes } from '../manager/lanes.ts'
+import { createManagerMetrics } from '../manager/metrics.ts'
 import { type Clock, sleep } from '../support/clock.ts'
 import type { Logger } from '../support/logger.ts'
 import { LocalCluster, type LocalOptions } from './local-cluster.ts'
@@ -21,6 +23,8 @@ export interface RunOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly directory: RunDirectory
+  /** Where sessions outlive the run; undefined: they end with it. */
+  readonly sessionsFolder: string | undefined
   readonly display: RunDisplay
   /** Ends the run. */
   readonly signal: AbortSignal
@@ -104,7 +108,7 @@ class Runner {
   readonly #ending = new Set<Promise<unknown>>()
   readonly #agent = workerAgent()
 
-  constructor({ clock, logger, directory, display }: RunOptions) {
+  constructor({ clock, logger, directory, sessionsFolder, display }: RunOptions) {
     const lanes = new Lanes({ clock, random: Math.random, logger, leadingSince: clock.now() })
     this.#options = {
       clock,
@@ -112,6 +116,8 @@ class Runner {
       lanes,
       dispatcher: this.#agent,
       directory,
+      sessionsFolder,
+      metrics: createManagerMetrics(new Registry()),
       term: Math.floor(clock.date().getTime() / 60_000) % 80_000_000,
       onTrouble: (message) => display.say(message),
     }

@@ -9,6 +9,7 @@ import type { WorkerRef } from '../manager/ports.ts'
 import { WORKER_RUNTIME, type WorkerSettings, workerEnvironment } from '../protocol/worker-settings.ts'
 import { backoffDelay } from '../support/backoff.ts'
 import { type Cancel, systemClock } from '../support/clock.ts'
+import { MovingPort } from './worker-port.ts'
 
 const SHARDER = fileURLToPath(new URL('../../sharder/main.ts', import.meta.url))
 
@@ -19,6 +20,8 @@ const listeningSchema = z.object({ listening: z.int().min(1) })
 
 export interface WorkerProcessOptions {
   readonly settings: WorkerSettings
+  /** Outlives its processes, not the worker: what an emptyDir is to a pod. */
+  readonly stateDirectory: string
   /** The key in `settings.authorizationFile`. */
   readonly authorization: string
   readonly dispatcher: Dispatcher
@@ -31,12 +34,17 @@ export interface WorkerProcessOptions {
   readonly onTrouble: (message: string) => void
 }
 
+/** Tells one worker from its successor of the same ordinal. */
+let workersEver = 0
+
 /** One worker as a child process, started again when it ends by itself: what a pod and its kubelet are in Kubernetes. */
 export class WorkerProcess {
   readonly settings: WorkerSettings
   readonly #options: WorkerProcessOptions
+  readonly #uid = `${process.pid}/${++workersEver}`
   #child: ChildProcess | undefined
-  #ref: WorkerRef | undefined
+  #port: MovingPort | undefined
+  #running = false
   #exited: Promise<void> = Promise.resolve()
   #restart: Cancel | undefined
   #failures = 0
@@ -48,9 +56,11 @@ export class WorkerProcess {
     this.#start()
   }
 
-  /** The worker as the manager needs it; undefined while no process listens. */
+  /** The worker as the manager needs it; undefined before its first process listens. */
   get ref(): WorkerRef | undefined {
-    return this.#ref
+    const { workerId: ordinal } = this.settings
+    if (!this.#port) return undefined
+    return { ordinal, uid: this.#uid, name: `worker-${ordinal}`, port: this.#port, running: this.#running }
   }
 
   /** SIGTERM, and SIGKILL when the grace is over. Resolves when the process is gone. */
@@ -64,7 +74,7 @@ export class WorkerProcess {
   }
 
   #start(): void {
-    const { settings, logFile } = this.#options
+    const { settings, logFile, stateDirectory } = this.#options
     // Only what Node needs: a token in this process' environment is nobody's business there.
     const { PATH = '', HOME = '', NODE_COMPILE_CACHE = COMPILE_CACHE, NODE_EXTRA_CA_CERTS } = process.env
     const child = spawn(process.execPath, [SHARDER], {
@@ -76,7 +86,7 @@ export class WorkerProcess {
         NODE_COMPILE_CACHE,
         ...(NODE_EXTRA_CA_CERTS && { NODE_EXTRA_CA_CERTS }),
         ...WORKER_RUNTIME,
-        ...workerEnvironment(settings),
+        ...workerEnvironment({ ...settings, stateDirectory }),
       },
     })
     this.#child = child
@@ -96,15 +106,17 @@ export class WorkerProcess {
   #heard(line: string, child: ChildProcess): void {
     const said = listeningSchema.safeParse(parsed(line))
     if (!said.success || child.pid === undefined) return
-    const { settings, authorization, dispatcher, onChange } = this.#options
+    const { authorization, dispatcher, onChange } = this.#options
     const port = httpWorker({ url: `http://127.0.0.1:${said.data.listening}`, authorization, dispatcher })
-    this.#ref = { ordinal: settings.workerId, uid: String(child.pid), name: `worker-${settings.workerId}`, port }
+    if (this.#port) this.#port.moveTo(port)
+    else this.#port = new MovingPort(port)
+    this.#running = true
     this.#failures = 0
     onChange()
   }
 
   #gone(code: number | null, signal: NodeJS.Signals | null): void {
-    this.#ref = undefined
+    this.#running = false
     this.#options.onChange()
     if (this.#stopping) return
     const { settings, logFile, onTrouble } = this.#options

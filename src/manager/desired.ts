@@ -27,6 +27,7 @@ export function desiredOf({ metadata, spec }: ShardCluster, token: string, keptT
       ...(gateway.presence && { presence: gateway.presence }),
     },
     identify,
+    saveSessionsMs: spec.sessions.saveIntervalSeconds * 1_000,
     remedy: createHash('sha256').update(JSON.stringify(remedy)).digest('hex').slice(0, 16),
   }
 }

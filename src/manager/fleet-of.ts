@@ -1,4 +1,6 @@
 import { ownerOf, type Range, rangeOf } from '../domain/ranges.ts'
+import { type Clock, timeText } from '../support/clock.ts'
+import { mostCommonCut } from './cut-off.ts'
 import type { Fleet, WorkerFleet } from './fleet.ts'
 import type { IdentifyAttempts } from './identify-attempts.ts'
 import type { IdentifyLane } from './identify-lane.ts'
@@ -13,6 +15,7 @@ interface Known {
   readonly attempts: IdentifyAttempts
   readonly fatal: Fleet['fatal']
   readonly lane: IdentifyLane
+  readonly clock: Clock
 }
 
 /** Failing shards named in a fleet: enough for a message. */
@@ -41,9 +44,17 @@ export function fleetOf(known: Known): Fleet {
     .map(([shardId, { failures, message }]) => ({ shardId, failures, message }))
     .sort((a, b) => b.failures - a.failures || a.shardId - b.shardId)
     .slice(0, NAMED)
+  const now = known.clock.now()
+  const tripped = attempts
+    .open(now)
+    .sort((a, b) => a.until - b.until)
+    .slice(0, NAMED)
+    .map((open) => ({ ...open, until: timeText(known.clock, open.until) }))
   return {
     totalShards,
     workers,
+    tripped,
+    cutOff: mostCommonCut(links.values()),
     ready: workers.reduce((sum, { ready }) => sum + ready, 0),
     ...counts,
     fatal: known.fatal,

@@ -37,6 +37,10 @@ export interface Fleet {
     | undefined
   /** Some shards that keep failing to identify, worst first. */
   readonly failing: readonly { readonly shardId: number; readonly failures: number; readonly message: string }[]
+  /** Shards that spent too many IDENTIFYs, soonest to go on first; `until` in RFC 3339. */
+  readonly tripped: readonly { readonly shardId: number; readonly identifies: number; readonly until: string }[]
+  /** Of the shards that resume, those whose connection was cut off under a worker that goes on, and how most were. */
+  readonly cutOff: { readonly shards: number; readonly reason: string } | undefined
   readonly sessionProblem: SessionInfoProblem | undefined
   readonly maxConcurrency: number | undefined
   readonly budget: { readonly left: number; readonly total: number; readonly resetTime: string } | undefined

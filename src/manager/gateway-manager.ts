@@ -1,18 +1,21 @@
 import { removable, type Target } from '../domain/hand-over.ts'
-import { rankOf } from '../domain/identify-order.ts'
 import type { Candidate, Grant } from '../domain/identify-schedule.ts'
 import { ownerOf } from '../domain/ranges.ts'
 import { shardCountProblem } from '../domain/shard-count.ts'
 import type { Cancel, Clock } from '../support/clock.ts'
 import type { Logger } from '../support/logger.ts'
+import { Candidates } from './candidates.ts'
 import type { Fleet } from './fleet.ts'
 import { fleetOf } from './fleet-of.ts'
 import { gatewayOf, type PresentOptions } from './gateway-of.ts'
 import { HandOverLoop, withDeadline } from './hand-over-loop.ts'
 import { IdentifyAttempts } from './identify-attempts.ts'
+import { identifyCause } from './identify-cause.ts'
 import type { IdentifyLane, IdentifyOutcome, IdentifySource } from './identify-lane.ts'
-import type { Desired, WorkerRef } from './ports.ts'
+import type { ManagerMetrics } from './metrics.ts'
+import type { Desired, SessionStore, WorkerRef } from './ports.ts'
 import { SessionLedger } from './session-ledger.ts'
+import { SessionSaver } from './session-saver.ts'
 import { WorkerLink } from './worker-link.ts'
 import type { Changed } from './worker-view.ts'
 
@@ -27,6 +30,9 @@ export interface ManagerOptions {
   readonly term: number
   /** Numbers the term's commands; shared by managers that follow one another on the same workers. Default: its own. */
   readonly count?: () => number
+  readonly metrics: ManagerMetrics
+  /** Where sessions outlive everything; none: they do not. */
+  readonly store?: SessionStore
   /** The fleet changed. Called often; the callee gathers. */
   readonly onChange: () => void
 }
@@ -47,7 +53,8 @@ export class GatewayManager implements IdentifySource {
   readonly #links = new Map<number, WorkerLink>()
   readonly #sessions = new SessionLedger()
   readonly #attempts: IdentifyAttempts
-  readonly #candidates = new Map<number, Candidate>()
+  readonly #candidates: Candidates
+  readonly #saver: SessionSaver
   readonly #identifying = new Set<number>()
   readonly #stopped = new AbortController()
   readonly #handOver: HandOverLoop
@@ -60,10 +67,14 @@ export class GatewayManager implements IdentifySource {
     this.#options = options
     this.cluster = options.cluster
     this.#attempts = new IdentifyAttempts(options.random)
+    this.#candidates = new Candidates({ cluster: this.cluster, sessions: this.#sessions, attempts: this.#attempts })
+    const shared = { links: this.#links, sessions: this.#sessions }
+    const totalShards = () => this.totalShards
+    this.#saver = new SessionSaver({ ...options, ...shared, totalShards, store: options.store })
     this.#handOver = new HandOverLoop({
       ...options,
-      links: this.#links,
-      sessions: this.#sessions,
+      ...shared,
+      saver: this.#saver,
       identifying: this.#identifying,
       signal: this.#stopped.signal,
       onSettled: () => {
@@ -87,6 +98,7 @@ export class GatewayManager implements IdentifySource {
   configure(desired: Desired): void {
     const before = this.#desired
     this.#desired = desired
+    this.#saver.pace(desired.saveSessionsMs)
     if (before && JSON.stringify(before) === JSON.stringify(desired)) return
     if (before && before.remedy !== desired.remedy) {
       this.#fatal = undefined
@@ -102,6 +114,7 @@ export class GatewayManager implements IdentifySource {
     const gone = [...this.#links].filter(([ordinal, link]) => uids.get(ordinal) !== link.ref.uid)
     for (const [ordinal, link] of gone) this.#forget(ordinal, link)
     const fresh = refs.filter(({ ordinal }) => !this.#links.has(ordinal))
+    for (const { ordinal, running } of refs) this.#links.get(ordinal)?.running(running ?? true)
     const { clock, random, logger } = this.#options
     for (const ref of fresh) {
       const onChange = (link: WorkerLink, changed: Changed | undefined) => this.#heard(link, changed)
@@ -126,19 +139,22 @@ export class GatewayManager implements IdentifySource {
       attempts: this.#attempts,
       fatal: this.#fatal,
       lane: this.#options.lane,
+      clock: this.#options.clock,
     })
   }
 
-  /** Stops watching and takes back every permit that was not used. Shards go on. */
-  async stop(): Promise<void> {
+  /** Stops watching and takes back every permit that was not used. Shards go on. `save`: another manager follows. */
+  async stop(save = false): Promise<void> {
     this.#stopped.abort()
+    this.#saver.stop()
+    if (save) await this.#saver.saveAll()
     this.#planning?.()
     this.#unregister()
     await Promise.all([...this.#links.values()].map((link) => link.stop()))
   }
 
   candidates(): Iterable<Candidate> {
-    return this.#candidates.values()
+    return this.#candidates.all()
   }
 
   onSessionInfo(): void {
@@ -147,11 +163,12 @@ export class GatewayManager implements IdentifySource {
   }
 
   async start({ candidate: { shardId }, slotAt }: Grant): Promise<IdentifyOutcome> {
-    const { clock, logger } = this.#options
+    const { clock, logger, metrics } = this.#options
     const link = this.#linkOf(shardId)
     if (!link) return { sentAt: undefined, tooEarly: false }
+    const known = this.#sessions.knows(shardId)
     this.#identifying.add(shardId)
-    this.#candidates.delete(shardId)
+    this.#candidates.remove(shardId)
     const slotInMs = Math.max(0, slotAt - clock.now())
     const before = link.view.shards.get(shardId)
     const command = { shardId, epoch: this.#handOver.epochFor(link.ref.ordinal), slotInMs }
@@ -167,6 +184,10 @@ export class GatewayManager implements IdentifySource {
     if (answer.ok && before && link.view.shards.get(shardId) === before)
       link.view.shards.set(shardId, { ...before, state: 'Connected' })
     const outcome = this.#attempts.settle(shardId, answer, clock.now())
+    if (outcome.sentAt !== undefined && before) {
+      const cause = identifyCause(before, known)
+      metrics.identify(this.cluster, cause, answer.ok ? 'READY' : answer.failure.code)
+    }
     if (!answer.ok) {
       logger.warn({ cluster: this.cluster, shardId, ...answer.failure }, 'a shard did not identify')
       if (answer.failure.code === 'FATAL_CLOSE') this.#freeze(answer.failure.closeCode ?? 4004, shardId)
@@ -182,7 +203,11 @@ export class GatewayManager implements IdentifySource {
     const now = this.#options.clock.now()
     if (changed === undefined)
       for (const shardId of view.shards.keys()) this.#sessions.disconnected(shardId, view.lastHeardAt)
-    if (view.drained && changed) for (const session of view.finalSessions) this.#sessions.record(session, false, now)
+    if (view.drained && changed) {
+      for (const session of view.finalSessions) this.#sessions.record(session, false, now)
+      this.#saver.drained(view.ordinal, view.finalSessions)
+    }
+    for (const session of changed?.kept ?? []) this.#sessions.offer(session, now)
     for (const shardId of changed?.shardIds ?? []) this.#learn(link, shardId, now)
     if (changed?.structural === false) {
       for (const shardId of changed.shardIds) this.#recountShard(shardId)
@@ -197,13 +222,17 @@ export class GatewayManager implements IdentifySource {
   #learn(link: WorkerLink, shardId: number, now: number): void {
     const record = link.view.shards.get(shardId)
     if (record?.session) this.#sessions.record(record.session, record.state === 'Connected', now)
-    else if (record) this.#sessions.drop(shardId)
-    else this.#sessions.disconnected(shardId, now)
+    // One that says nothing of a session, in a process that is new, is one that does not know of it.
+    else if (record && (record.ended !== undefined || record.recovering)) this.#sessions.end(shardId)
+    else if (!record) this.#sessions.disconnected(shardId, now)
     if (!record) return
     if (record.state === 'Identifying' && record.identifiedMsAgo !== undefined) {
       this.#options.lane.sent(this.cluster, shardId, now - record.identifiedMsAgo)
     }
-    if (record.state === 'Connected') this.#attempts.clear(shardId)
+    if (record.state === 'Connected') {
+      this.#attempts.connected(shardId)
+      this.#handOver.arrived(shardId, link.ref.ordinal)
+    }
   }
 
   /** A fatal close code is a fact about the whole ShardCluster: no more IDENTIFYs, what runs goes on. */
@@ -235,7 +264,7 @@ export class GatewayManager implements IdentifySource {
 
   /** Whether this shard waits for a slot now. */
   #recountShard(shardId: number): void {
-    this.#candidates.delete(shardId)
+    this.#candidates.remove(shardId)
     const desired = this.#desired
     const { totalShards } = this
     const { lane } = this.#options
@@ -246,17 +275,8 @@ export class GatewayManager implements IdentifySource {
       this.#freeze(record.closeCode ?? 4004, shardId)
     if (record?.state !== 'Unidentified' || !link?.view.connected || link.view.draining) return
     if (!this.#handOver.allowsIdentify(link.ref.ordinal, shardId) || this.#countProblem()) return
-    const { order, reserve } = desired.identify
     const { maxConcurrency } = lane.info.limit
-    this.#candidates.set(shardId, {
-      cluster: this.cluster,
-      shardId,
-      rank: rankOf(shardId, order, { totalShards, totalWorkers: desired.totalWorkers, maxConcurrency }),
-      recovering: record.recovering,
-      notBefore: this.#attempts.of(shardId)?.notBefore ?? Number.NEGATIVE_INFINITY,
-      reserve,
-      strict: order === 'Strict',
-    })
+    this.#candidates.add(record, { desired, totalShards, maxConcurrency, now: this.#options.clock.now() })
     lane.wake()
   }
 

@@ -1,10 +1,14 @@
 import { epochOf } from '../domain/epoch.ts'
-import { type HandOverPlan, planHandOver, type Target, type WorkerFacts } from '../domain/hand-over.ts'
+import { type HandOverPlan, newOwner, planHandOver, type Target, type WorkerFacts } from '../domain/hand-over.ts'
 import { contains, type Range, rangeText, shardsOf } from '../domain/ranges.ts'
 import type { GatewayOptions } from '../protocol/commands.ts'
+import type { Session } from '../protocol/session.ts'
 import type { Clock } from '../support/clock.ts'
 import type { Logger } from '../support/logger.ts'
+import type { ManagerMetrics } from './metrics.ts'
+import { Offers } from './offers.ts'
 import type { SessionLedger } from './session-ledger.ts'
+import type { SessionSaver } from './session-saver.ts'
 import type { WorkerLink } from './worker-link.ts'
 
 export interface HandOverOptions {
@@ -13,6 +17,8 @@ export interface HandOverOptions {
   readonly logger: Logger
   readonly links: ReadonlyMap<number, WorkerLink>
   readonly sessions: SessionLedger
+  readonly saver: SessionSaver
+  readonly metrics: ManagerMetrics
   /** Shards with an IDENTIFY under way that the state streams may not show yet. */
   readonly identifying: ReadonlySet<number>
   readonly term: number
@@ -39,23 +45,21 @@ interface Told {
   readonly gatewayKey: string
 }
 
-/** Shards given to a worker that its state stream does not show yet: it may hold them from the moment they are sent. */
-interface Offer {
-  readonly epoch: number
-  readonly bootId: string | undefined
-  readonly shardIds: Set<number>
-}
-
 /** Carries out what planHandOver says: one command at a time to each worker, each with a newer epoch. */
 export class HandOverLoop {
   readonly #options: HandOverOptions
   readonly #told = new Map<number, Told>()
   readonly #epochs = new Map<number, number>()
-  readonly #offers = new Map<number, Offer[]>()
+  readonly #offers = new Offers()
+  /** Sessions that a process was given: one that it did not take is not given again. */
+  readonly #given = new Map<number, string>()
   readonly #busy = new Set<number>()
+  /** When a shard was given up, and by which worker, until it is connected on another. */
+  readonly #leftAt = new Map<number, { readonly ordinal: number; readonly at: number }>()
   /** Told to give up, and not answered: the stream may say that they are gone before the answer brings their sessions. */
   readonly #releasing = new Map<number, ReadonlySet<number>>()
   #counter = 0
+  #target: Target | undefined
 
   constructor(options: HandOverOptions) {
     this.#options = options
@@ -67,15 +71,29 @@ export class HandOverLoop {
     return told !== undefined && told.bootId === this.#options.links.get(ordinal)?.view.bootId
   }
 
-  /** Whether a shard of this worker may identify: the worker took this manager's word, and is not giving the shard up. */
+  /**
+   * Whether a shard of this worker may identify: the worker took this manager's word, is not giving the shard up, and
+   * has no session of it, be it under way to it or about to be sent.
+   */
   allowsIdentify(ordinal: number, shardId: number): boolean {
-    return this.obeyed(ordinal) && !this.#releasing.get(ordinal)?.has(shardId)
+    const link = this.#options.links.get(ordinal)
+    if (!link || !this.obeyed(ordinal) || this.#releasing.get(ordinal)?.has(shardId)) return false
+    return !this.#offers.includes(link, shardId) && !this.#owes(link, shardId)
+  }
+
+  /** A shard is connected on this worker. */
+  arrived(shardId: number, ordinal: number): void {
+    const left = this.#leftAt.get(shardId)
+    if (!left || left.ordinal === ordinal) return
+    const { metrics, cluster, clock } = this.#options
+    this.#leftAt.delete(shardId)
+    metrics.handedOver(cluster, clock.now() - left.at)
   }
 
   forget(ordinal: number): void {
     this.#told.delete(ordinal)
     this.#epochs.delete(ordinal)
-    this.#offers.delete(ordinal)
+    this.#offers.forget(ordinal)
   }
 
   factsOf(ordinal: number): WorkerFacts | undefined {
@@ -83,17 +101,36 @@ export class HandOverLoop {
     if (!link) return undefined
     const { connected, draining } = link.view
     const assigned = this.obeyed(ordinal) ? this.#told.get(ordinal) : undefined
-    const held = new Set([...link.view.held(), ...this.#offered(link), ...(this.#releasing.get(ordinal) ?? [])])
+    const held = new Set([...link.view.held(), ...this.#offers.of(link), ...(this.#releasing.get(ordinal) ?? [])])
     const identifying = new Set([...link.view.identifying(), ...this.#options.identifying])
-    return { ordinal, connected, draining, held, identifying, assigned }
+    const owed = new Set([...link.view.shards.keys()].filter((shardId) => this.#owes(link, shardId)))
+    return { ordinal, connected, draining, held, identifying, owed, parted: this.#partedFrom(link), assigned }
   }
 
-  /** Offers are over when the stream shows what was written after them, or another process. */
-  *#offered({ ref, view }: WorkerLink): Generator<number> {
-    const offers = this.#offers.get(ref.ordinal) ?? []
-    const open = offers.filter(({ epoch, bootId }) => bootId === view.bootId && epoch > view.epoch)
-    this.#offers.set(ref.ordinal, open)
-    for (const { shardIds } of open) yield* shardIds
+  /** Whether the worker waits with a shard for an IDENTIFY that a session it does not know would spare. */
+  #owes({ view, ref }: WorkerLink, shardId: number): boolean {
+    const record = view.shards.get(shardId)
+    if (!view.connected || !this.#target || newOwner(shardId, this.#target) !== ref.ordinal) return false
+    if (record?.state !== 'Unidentified' || record.session || this.#options.identifying.has(shardId)) return false
+    const session = this.#sessionOf(shardId)
+    return session !== undefined && this.#given.get(shardId) !== givenTo(view.bootId, session.sessionId)
+  }
+
+  #sessionOf(shardId: number): Session | undefined {
+    const { sessions, clock } = this.#options
+    return this.#target && sessions.resumable([shardId], this.#target.totalShards, clock.now())[0]
+  }
+
+  /** What it gave up and nobody holds yet. */
+  #partedFrom({ ref, view }: WorkerLink): ReadonlySet<number> {
+    for (const shardId of view.parted) if (this.#arrived(shardId, ref.ordinal)) view.parted.delete(shardId)
+    return view.parted
+  }
+
+  #arrived(shardId: number, from: number): boolean {
+    for (const [ordinal, { view }] of this.#options.links)
+      if (ordinal !== from && view.connected && view.shards.has(shardId)) return true
+    return this.#sessionOf(shardId) === undefined
   }
 
   /**
@@ -119,6 +156,7 @@ export class HandOverLoop {
 
   /** Sends the next commands. `gateway` is what `target.gatewayKey` stands for. */
   step(target: Target, gateway: GatewayOptions): void {
+    this.#target = target
     const facts = [...this.#options.links.keys()].map((ordinal) => this.factsOf(ordinal)).filter((f) => f !== undefined)
     const plan = planHandOver(facts, target, this.#busy)
     for (const assign of plan.assigns)
@@ -128,29 +166,30 @@ export class HandOverLoop {
   }
 
   async #assign(link: WorkerLink, plan: HandOverPlan['assigns'][number], target: Target, gateway: GatewayOptions) {
-    const { sessions, clock, logger, cluster } = this.#options
+    const { sessions, saver, metrics, clock, logger, cluster } = this.#options
     const { range, withhold } = plan
     const { bootId, shards } = link.view
-    const missing = [...shardsOf(range)].filter((s) => !shards.has(s) && !withhold.some((w) => contains(w, s)))
-    const command = {
-      epoch: this.#nextEpoch(plan.ordinal),
-      totalShards: target.totalShards,
-      ...range,
-      withhold: [...withhold],
-      gateway,
-      sessions: sessions.resumable(missing, target.totalShards, clock.now()),
-    }
-    const offer = { epoch: command.epoch, bootId, shardIds: new Set(missing) }
-    this.#offers.set(plan.ordinal, [...(this.#offers.get(plan.ordinal) ?? []), offer])
+    const without = [...shardsOf(range)].filter(
+      (s) => !shards.get(s)?.session && shards.get(s)?.state !== 'Connected' && !withhold.some((w) => contains(w, s)),
+    )
+    const epoch = this.#nextEpoch(plan.ordinal)
+    const takeBack = this.#offers.add(link, epoch, without)
+    if (without.some((shardId) => !sessions.knows(shardId))) await saver.loaded()
+    const given = sessions.resumable(without, target.totalShards, clock.now())
+    for (const { shardId, sessionId } of given) this.#given.set(shardId, givenTo(bootId, sessionId))
+    const { totalShards } = target
+    const command = { epoch, totalShards, ...range, withhold: [...withhold], gateway, sessions: given }
     const answer = await this.#within(link, (signal) => link.ref.port.assign(command, signal))
     if (!answer.ok) {
-      if (answer.failure.code !== 'UNKNOWN') offer.shardIds.clear()
+      if (answer.failure.code !== 'UNKNOWN') takeBack()
+      for (const { shardId } of given) this.#given.delete(shardId)
       // Perhaps it obeyed and the answer was lost: what it was told before may no longer hold.
       if (answer.failure.code === 'UNKNOWN') this.#told.delete(plan.ordinal)
       return answer.failure
     }
     this.#told.set(plan.ordinal, { epoch: command.epoch, bootId, range, withhold, gatewayKey: target.gatewayKey })
-    const about = { cluster, worker: link.ref.name, shards: rangeText(range), sessions: command.sessions.length }
+    metrics.assigned(cluster, given.length, without.length - given.length)
+    const about = { cluster, worker: link.ref.name, shards: rangeText(range), sessions: given.length }
     logger.info(about, 'assigned shards')
     return undefined
   }
@@ -158,6 +197,7 @@ export class HandOverLoop {
   async #release(link: WorkerLink, shardIds: readonly number[]) {
     const { sessions, clock, logger, cluster } = this.#options
     const command = { epoch: this.#nextEpoch(link.ref.ordinal), shardIds: [...shardIds] }
+    for (const shardId of shardIds) this.#leftAt.set(shardId, { ordinal: link.ref.ordinal, at: clock.now() })
     this.#releasing.set(link.ref.ordinal, new Set(shardIds))
     const answer = await this.#within(link, (signal) => link.ref.port.release(command, signal))
     this.#releasing.delete(link.ref.ordinal)
@@ -166,8 +206,9 @@ export class HandOverLoop {
     // The stream will say so too, but perhaps after the next plan.
     for (const shardId of answer.value.released) {
       link.view.shards.delete(shardId)
-      for (const offer of this.#offers.get(link.ref.ordinal) ?? []) offer.shardIds.delete(shardId)
+      link.view.parted.add(shardId)
     }
+    this.#offers.drop(link.ref.ordinal, answer.value.released)
     logger.info({ cluster, worker: link.ref.name, shards: shardIds.length }, 'released shards')
     return undefined
   }
@@ -209,6 +250,8 @@ export class HandOverLoop {
     return epoch
   }
 }
+
+const givenTo = (bootId: string | undefined, sessionId: string): string => `${bootId}/${sessionId}`
 
 /** Runs `command` with a signal that aborts after `ms` on the injected clock, or with any of `signals`. */
 export async function withDeadline<T>(

@@ -9,6 +9,7 @@ import type {
   ReleaseShards,
 } from '../protocol/commands.ts'
 import type { Failure } from '../protocol/failures.ts'
+import type { Session } from '../protocol/session.ts'
 import type { StateRecord } from '../protocol/state.ts'
 
 /** The worker could not be reached, hung up, hung, or answered nonsense: nobody knows what it did. */
@@ -46,6 +47,21 @@ export interface WorkerRef {
   readonly port: WorkerPort
   /** Shards it may hold until it is heard: its range as it was last published. */
   readonly presumed?: Range
+  /** Whether a process runs in it now. Default: true. One that does not may start again, with what it held. */
+  readonly running?: boolean
+}
+
+/** Keeps sessions where they outlive all workers and the manager itself. */
+export interface SessionStore {
+  /** What was saved for any worker of this ShardCluster, as old as it is now. @throws when it cannot be read. */
+  load(): Promise<readonly Session[]>
+  /** Replaces what was saved for this worker. @throws when it cannot be written. */
+  save(ordinal: number, sessions: readonly SavedSession[]): Promise<void>
+}
+
+/** A session and whether it was connected when it was saved: then its end is not known. */
+export interface SavedSession extends Session {
+  readonly connected: boolean
 }
 
 /** What a ShardCluster shall be, as far as its manager is concerned. */
@@ -62,6 +78,8 @@ export interface Desired {
     /** Milliseconds. */
     readonly windowMilliseconds: number
   }
+  /** All sessions are saved at this pace, in milliseconds; 0: only when a worker drains and when the manager ends. */
+  readonly saveSessionsMs: number
   /**
    * Changes when the user changed something that can mend a fatal close (the token, the intents, a retry
    * annotation): shards that Discord turned away for good are then tried again.

@@ -1,7 +1,4 @@
-import type { Session } from '../protocol/session.ts'
-
-/** Discord keeps a session for about this long after its connection ended, in milliseconds (discord-api-docs#1619). */
-export const SESSION_LIFETIME_MS = 90_000
+import { betterSession, SESSION_LIFETIME_MS, type Session } from '../protocol/session.ts'
 
 interface Entry {
   readonly session: Session
@@ -15,17 +12,30 @@ interface Entry {
  */
 export class SessionLedger {
   readonly #entries = new Map<number, Entry>()
+  /** The last session of a shard that is known to have ended: copies of it may still turn up. */
+  readonly #ended = new Map<number, string>()
 
-  /** What a worker said: `connected` while the shard is live there. */
+  /** What the worker that holds the shard said: `connected` while it is live there. */
   record(session: Session, connected: boolean, now: number): void {
-    this.#entries.set(session.shardId, {
-      session,
-      lastContactAt: connected ? undefined : now - session.lastContactMsAgo,
-    })
+    const lastContactAt = connected ? undefined : now - session.lastContactMsAgo
+    this.#entries.set(session.shardId, { session, lastContactAt })
   }
 
-  /** The session is known to be dead. */
-  drop(shardId: number): void {
+  /** A copy that somebody kept: of a worker that gave the shard up, or saved. A shard that is connected needs none. */
+  offer(session: Session, now: number): void {
+    const { shardId } = session
+    if (this.#ended.get(shardId) === session.sessionId) return
+    const known = this.#entries.get(shardId)
+    if (known && known.lastContactAt === undefined) return
+    const [held] = known ? this.resumable([shardId], known.session.totalShards, now) : []
+    this.record(held && held.totalShards === session.totalShards ? betterSession(held, session) : session, false, now)
+  }
+
+  /** The worker that holds the shard said that its session is dead. */
+  end(shardId: number): void {
+    const known = this.#entries.get(shardId)
+    if (!known) return
+    this.#ended.set(shardId, known.session.sessionId)
     this.#entries.delete(shardId)
   }
 
@@ -33,6 +43,17 @@ export class SessionLedger {
   disconnected(shardId: number, at: number): void {
     const entry = this.#entries.get(shardId)
     if (entry) entry.lastContactAt ??= at
+  }
+
+  /** Whether the shard ever had a session, as far as is known. */
+  knows(shardId: number): boolean {
+    return this.#entries.has(shardId) || this.#ended.has(shardId)
+  }
+
+  /** Whether the shard is connected. */
+  connected(shardId: number): boolean {
+    const entry = this.#entries.get(shardId)
+    return entry !== undefined && entry.lastContactAt === undefined
   }
 
   /** What can still be resumed at `now`, of these shards. */

@@ -1,6 +1,7 @@
 import { STREAM_SILENCE_MS } from '../protocol/limits.ts'
+import { SESSION_LIFETIME_MS } from '../protocol/session.ts'
 import { backoffDelay } from '../support/backoff.ts'
-import { type Clock, sleep } from '../support/clock.ts'
+import { type Cancel, type Clock, sleep } from '../support/clock.ts'
 import type { Logger } from '../support/logger.ts'
 import type { WorkerRef } from './ports.ts'
 import { type Changed, WorkerView } from './worker-view.ts'
@@ -17,6 +18,12 @@ export interface LinkOptions {
 /** A pod that comes up is refused for a while; this is what its start may wait for us at most. Milliseconds. */
 const LONGEST_PAUSE_MS = 5_000
 
+/**
+ * A process that comes up again takes up what its predecessor held, if that is not older than a session may be. After
+ * this long nothing is taken up any more, by a clock that began no sooner; in milliseconds.
+ */
+const TAKES_UP_MS = SESSION_LIFETIME_MS + 10_000
+
 /** Keeps the state stream of one worker open, and the view of it true. */
 export class WorkerLink {
   readonly ref: WorkerRef
@@ -26,12 +33,29 @@ export class WorkerLink {
   readonly #stopped = new AbortController()
   readonly #options: LinkOptions
   readonly #done: Promise<void>
+  #cancelGone: Cancel | undefined
 
   constructor(options: LinkOptions) {
     this.#options = options
     this.ref = options.ref
     this.view = new WorkerView(options.ref.ordinal, options.ref.presumed)
     this.#done = this.#run()
+    this.running(options.ref.running ?? true)
+  }
+
+  /** Whether a process runs in the worker. One that does not for long holds nothing any more. */
+  running(running: boolean): void {
+    const { clock, onChange } = this.#options
+    if (running) {
+      this.#cancelGone?.()
+      this.#cancelGone = undefined
+    } else {
+      this.#cancelGone ??= clock.after(TAKES_UP_MS, () => {
+        if (this.view.connected || this.signal.aborted) return
+        this.view.holdsNothing()
+        onChange(this, undefined)
+      })
+    }
   }
 
   /** Aborted when the link is given up: whatever was asked of the worker is off. */
@@ -40,6 +64,7 @@ export class WorkerLink {
   }
 
   async stop(): Promise<void> {
+    this.#cancelGone?.()
     this.#stopped.abort()
     await this.#done
   }

@@ -8,6 +8,8 @@ export interface Changed {
   readonly shardIds: readonly number[]
   /** Which shards the worker holds changed, or whether it takes commands: not only what state they are in. */
   readonly structural: boolean
+  /** Sessions that the worker keeps of shards it does not hold. */
+  readonly kept?: readonly Session[]
 }
 
 /** What one worker said of itself last. Holds no clock and opens nothing: `apply` is all that changes it. */
@@ -22,6 +24,8 @@ export class WorkerView {
   readonly shards = new Map<number, ShardRecord>()
   sinks: readonly SinkRecord[] = []
   finalSessions: readonly Session[] = []
+  /** Shards that it gave up, and whose sessions it may be the last to keep. */
+  readonly parted = new Set<number>()
   /** On the injected clock. */
   lastHeardAt = Number.NEGATIVE_INFINITY
 
@@ -37,6 +41,13 @@ export class WorkerView {
   held(): ReadonlySet<number> {
     if (this.bootId === undefined) return new Set(this.#presumed ? shardsOf(this.#presumed) : [])
     return new Set(this.shards.keys())
+  }
+
+  /** Its process is gone for good, with all that it held. */
+  holdsNothing(): void {
+    this.bootId = 'gone'
+    this.shards.clear()
+    this.parted.clear()
   }
 
   /** Shards with an IDENTIFY under way, or about to be. */
@@ -61,15 +72,19 @@ export class WorkerView {
         this.sinks = record.sinks
         this.shards.clear()
         for (const shard of record.shards) this.shards.set(shard.shardId, shard)
-        return { structural: true, shardIds: [...this.shards.keys()] }
+        this.parted.clear()
+        for (const { shardId } of record.sessions) if (!this.shards.has(shardId)) this.parted.add(shardId)
+        return { structural: true, shardIds: [...this.shards.keys()], kept: record.sessions }
       case 'DELTA': {
         const { size } = this.shards
         const drains = record.draining === true && !this.draining
+        // It carried out a command: what was offered with it is no longer on its way.
+        const obeyed = record.epoch !== undefined && record.epoch !== this.epoch
         this.draining = record.draining ?? this.draining
         this.epoch = record.epoch ?? this.epoch
         this.sinks = record.sinks ?? this.sinks
         for (const shard of record.shards) this.shards.set(shard.shardId, shard)
-        const structural = drains || record.gone.length > 0 || this.shards.size !== size
+        const structural = drains || obeyed || record.gone.length > 0 || this.shards.size !== size
         for (const shardId of record.gone) this.shards.delete(shardId)
         return { structural, shardIds: record.shards.map(({ shardId }) => shardId).concat(record.gone) }
       }

@@ -15,5 +15,24 @@ export const sessionSchema = z.object({
   lastContactMsAgo: z.number().min(0),
 })
 
+/**
+ * Discord keeps a session for about this long after its connection ended, in milliseconds. No number is documented;
+ * a bricked one was seen to answer for 90 s (discord-api-docs#1619).
+ */
+export const SESSION_LIFETIME_MS = 90_000
+
 /** A gateway session that another process can RESUME. */
 export type Session = z.infer<typeof sessionSchema>
+
+/**
+ * The better of two copies of a shard's session: of one session the further and younger of both, because what was
+ * confirmed once stays confirmed; of two sessions the one that Discord was heard on last.
+ */
+export function betterSession(a: Session, b: Session): Session {
+  if (a.sessionId !== b.sessionId) return a.lastContactMsAgo <= b.lastContactMsAgo ? a : b
+  return {
+    ...a,
+    sequence: Math.max(a.sequence, b.sequence),
+    lastContactMsAgo: Math.min(a.lastContactMsAgo, b.lastContactMsAgo),
+  }
+}

@@ -14,6 +14,15 @@ import { sessionSchema } from './session.ts'
 export const SHARD_STATES = ['Unidentified', 'Connecting', 'Identifying', 'Resuming', 'Connected', 'Offline'] as const
 export type ShardStateName = (typeof SHARD_STATES)[number]
 
+/**
+ * How a session ended for good.
+ * - `INVALIDATED`: Discord answered RESUME, or said in between, that it has no such session (op 9 false).
+ * - `CLOSED`: a close code after which there is no session (4007, 4009; 4003 and 4005 twice).
+ * - `EXPIRED`: no RESUME came through for as long as Discord keeps a session.
+ */
+export const SESSION_ENDS = ['INVALIDATED', 'CLOSED', 'EXPIRED'] as const
+export type SessionEnd = (typeof SESSION_ENDS)[number]
+
 export const shardRecordSchema = z.object({
   shardId: z.int().min(0),
   state: z.enum(SHARD_STATES),
@@ -30,6 +39,8 @@ export const shardRecordSchema = z.object({
   /** Heartbeat round trip in milliseconds. */
   rttMs: z.number().min(0).optional(),
   session: sessionSchema.optional(),
+  /** How its last session ended; absent while there is one, and where there never was. */
+  ended: z.enum(SESSION_ENDS).optional(),
 })
 export type ShardRecord = z.infer<typeof shardRecordSchema>
 
@@ -49,6 +60,16 @@ const workerHead = {
   bootId: z.string().min(1).max(64),
 }
 
+/** What a worker was assigned last. */
+export const assignmentSchema = z.object({
+  totalShards: z.int().min(1),
+  first: z.int().min(0),
+  last: z.int().min(-1),
+  withhold: z.array(rangeSchema),
+  gateway: gatewayOptionsSchema,
+})
+export type Assignment = z.infer<typeof assignmentSchema>
+
 /** The first line of a state stream: everything the worker knows. */
 const snapshot = z.object({
   type: z.literal('SNAPSHOT'),
@@ -56,18 +77,15 @@ const snapshot = z.object({
   /** The newest epoch it obeys; 0 before the first assignment. */
   epoch: z.int().min(0),
   /** Absent before the first assignment. */
-  assignment: z
-    .object({
-      totalShards: z.int().min(1),
-      first: z.int().min(0),
-      last: z.int().min(-1),
-      withhold: z.array(rangeSchema),
-      gateway: gatewayOptionsSchema,
-    })
-    .optional(),
+  assignment: assignmentSchema.optional(),
   draining: z.boolean(),
   sinks: z.array(sinkRecordSchema),
   shards: z.array(shardRecordSchema),
+  /**
+   * Sessions without a shard here that may still be resumed: released, or left by a former process. A manager that ends
+   * in the middle of a hand-over leaves them to the next.
+   */
+  sessions: z.array(sessionSchema).default([]),
 })
 
 /** What changed since the line before. Empty ones keep the connection alive. */
@@ -90,4 +108,3 @@ export type StateRecord = z.infer<typeof stateRecordSchema>
 export type Snapshot = z.infer<typeof snapshot>
 export type Delta = z.infer<typeof delta>
 export type Drained = z.infer<typeof drained>
-export type Assignment = NonNullable<Snapshot['assignment']>

@@ -27,6 +27,8 @@ export interface WorkerSettings {
   readonly logLevel: string
   /** Survives a restart of the container; sessions are kept in it. */
   readonly stateDirectory?: string
+  /** How long the process may take to end after SIGTERM: the pod's terminationGracePeriodSeconds. */
+  readonly graceSeconds: number
 }
 
 const json = <T extends z.ZodType>(schema: T) =>
@@ -52,6 +54,7 @@ const environmentSchema = z.object({
   SHARDCLUSTER_EVENTS: json(z.array(sinkSettingsSchema).min(1)),
   SHARDCLUSTER_LOG_LEVEL: z.string().default('info'),
   SHARDCLUSTER_STATE_DIRECTORY: z.string().optional(),
+  SHARDCLUSTER_GRACE_SECONDS: z.coerce.number().min(0).default(30),
 })
 
 /**
@@ -74,6 +77,7 @@ export function workerEnvironment(
     SHARDCLUSTER_AUTHORIZATION_FILE: settings.authorizationFile,
     SHARDCLUSTER_EVENTS: JSON.stringify(settings.sinks),
     SHARDCLUSTER_LOG_LEVEL: settings.logLevel,
+    SHARDCLUSTER_GRACE_SECONDS: String(settings.graceSeconds),
     ...(settings.stateDirectory !== undefined && { SHARDCLUSTER_STATE_DIRECTORY: settings.stateDirectory }),
   }
 }
@@ -92,6 +96,7 @@ export function parseWorkerEnvironment(environment: Record<string, string | unde
     authorizationFile: e.SHARDCLUSTER_AUTHORIZATION_FILE,
     sinks: e.SHARDCLUSTER_EVENTS,
     logLevel: e.SHARDCLUSTER_LOG_LEVEL,
+    graceSeconds: e.SHARDCLUSTER_GRACE_SECONDS,
     ...(e.SHARDCLUSTER_STATE_DIRECTORY !== undefined && { stateDirectory: e.SHARDCLUSTER_STATE_DIRECTORY }),
   }
 }

@@ -28,6 +28,7 @@ test.each([
           windowMs: WINDOW_MS,
           reserve: 100,
           readyMs,
+          saveMs: 0,
         },
       ],
     })

@@ -106,6 +106,7 @@ export interface TestWorkerOptions {
   readonly threads?: number
   readonly stateDirectory?: string
   readonly sinkKey?: string
+  readonly graceSeconds?: number
   readonly environment?: Record<string, string>
 }
 
@@ -176,6 +177,7 @@ export class Workers {
       authorizationFile: await file('key', KEY),
       sinks: [{ name: 'bot', http }],
       logLevel: process.env['TEST_LOG_LEVEL'] ?? 'silent',
+      graceSeconds: options.graceSeconds ?? 30,
       ...(options.stateDirectory !== undefined && { stateDirectory: options.stateDirectory }),
     }
   }

@@ -51,6 +51,7 @@ export async function startSharder(options: SharderOptions): Promise<Child> {
         authorizationFile: directory.secret('authorization', authorization),
         sinks: [{ name: 'bench', http: { url: sinkUrl } }],
         logLevel: 'warn',
+        graceSeconds: 30,
       }),
     },
   })

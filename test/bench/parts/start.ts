@@ -1,3 +1,4 @@
+import { Registry } from 'prom-client'
 import { stringify } from 'yaml'
 import { API_VERSION, KIND, type ShardClusterManifest } from '../../../src/api/shard-cluster.ts'
 import { LocalCluster } from '../../../src/local/local-cluster.ts'
@@ -5,6 +6,7 @@ import { parseManifest } from '../../../src/local/manifest.ts'
 import { RunDirectory } from '../../../src/local/run-directory.ts'
 import { workerAgent } from '../../../src/manager/http-worker.ts'
 import { Lanes } from '../../../src/manager/lanes.ts'
+import { createManagerMetrics } from '../../../src/manager/metrics.ts'
 import { fakeToken } from '../../../src/simulator/index.ts'
 import { systemClock } from '../../../src/support/clock.ts'
 import { createLogger } from '../../../src/support/logger.ts'
@@ -87,7 +89,9 @@ function startCluster(ending: AsyncDisposableStack, directory: RunDirectory, tex
   if (!shardCluster) throw new Error('the manifest of the benchmark has no ShardCluster')
   const onTrouble = (message: string) => console.error(message)
   // A worker that listens tells the cluster by itself; whoever shows it polls here.
-  const options = { clock, logger, lanes, dispatcher, directory, term: 1, onChange: () => {}, onTrouble }
+  const metrics = createManagerMetrics(new Registry())
+  const ways = { lanes, dispatcher, directory, metrics, sessionsFolder: undefined }
+  const options = { clock, logger, ...ways, term: 1, onChange: () => {}, onTrouble }
   return ending.adopt(new LocalCluster(shardCluster, manifest, options), async (cluster) => {
     await cluster.stop()
   })

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { play, type Scenario, seeds } from './run.ts'
 import {
+  blackout,
   breakStreams,
   changeConcurrency,
   disconnects,
@@ -8,15 +9,17 @@ import {
   gatewayFaults,
   HARMLESS,
   hangWorker,
+  killThread,
   newLeader,
-  newLeaderBetweenMoves,
   nonsense,
   remedy,
   replacePod,
   restartWorker,
   restOutage,
   scale,
+  slowSink,
   slowWorker,
+  successor,
 } from './scenarios.ts'
 
 const SEEDS = 50
@@ -44,14 +47,29 @@ const SCENARIOS: Record<string, Scenario & { seeds?: number }> = {
     economical: true,
     check: unmovedShardsUntouched,
   },
-  'containers restart': { actions: [restartWorker], times: [1, 4] },
-  'pods are replaced': { actions: [replacePod, scale], times: [1, 4] },
+  'containers restart, threads die': { actions: [restartWorker, killThread], times: [1, 6], seeds: 150 },
+  'containers restart in the middle of moves, under new leaders': {
+    actions: [scale, restartWorker, successor],
+    times: [2, 10],
+    seeds: 200,
+  },
+  'pods are replaced, in the middle of moves': { actions: [replacePod, scale], times: [1, 6], seeds: 150 },
+  'sinks stall while shards move and pods are replaced': {
+    actions: [slowSink, scale, replacePod, killThread],
+    times: [2, 8],
+    seeds: 100,
+  },
+  'everything goes down and comes back within a minute': {
+    actions: [blackout, scale],
+    times: [1, 2],
+    last: blackoutAtRest,
+  },
   'Discord: op 9, silence, disconnects, lost sessions': { actions: [gatewayFaults, disconnects], times: [1, 4] },
   'workers that are slow, hang or talk nonsense': { actions: [slowWorker, hangWorker, nonsense, scale], times: [1, 5] },
   'the REST proxy is away or rate limited': { actions: [restOutage, scale], times: [1, 4], economical: true },
   'max_concurrency changes': { actions: [changeConcurrency], times: [1, 3] },
   'the budget runs out and is counted anew': {
-    ...{ actions: [scale, newLeaderBetweenMoves], times: [0, 3], economical: true, dayMs: 600_000, budget: 1_000 },
+    ...{ actions: [scale, newLeader], times: [0, 3], economical: true, dayMs: 600_000, budget: 1_000 },
     before: (world) => world.discord.rules.setRemaining(world.random.int(0, 60)),
   },
   'a fatal close, then its remedy': {
@@ -74,8 +92,24 @@ const SCENARIOS: Record<string, Scenario & { seeds?: number }> = {
 
 for (const [i, [name, scenario]] of Object.entries(SCENARIOS).entries()) {
   test(name, async () => {
-    for (const seed of seeds((scenario.seeds ?? SEEDS) * MANY, 1_000 * (i + 1))) await play(scenario, seed)
+    const spent = new Map<string, number>()
+    const all = seeds((scenario.seeds ?? SEEDS) * MANY, 1_000 * (i + 1))
+    for (const seed of all) {
+      const { discord } = await play(scenario, seed)
+      for (const [why, count] of discord.unavoidable) spent.set(why, (spent.get(why) ?? 0) + count)
+    }
+    const causes = [...spent].sort(([, a], [, b]) => b - a).map(([why, count]) => `${count} ${why}`)
+    console.log(`${name}: ${all.length} runs, seeds from ${all[0]}; IDENTIFYs: ${causes.join(', ')}`)
   })
+}
+
+/** Every session survives when all pods and the operator go and come back in time, once they were connected. */
+async function blackoutAtRest(world: Awaited<ReturnType<typeof play>>): Promise<void> {
+  await world.settle(3 * 3_600_000)
+  const { identifies } = world.discord.rules.counts
+  blackout(world, world.random)
+  await world.settle(600_000)
+  expect(world.discord.rules.counts.identifies).toBe(identifies)
 }
 
 function everyShardOnce({ discord }: Awaited<ReturnType<typeof play>>): void {
@@ -86,7 +120,7 @@ function everyShardOnce({ discord }: Awaited<ReturnType<typeof play>>): void {
 function unmovedShardsUntouched({ clusters }: Awaited<ReturnType<typeof play>>): void {
   for (const cluster of clusters) {
     for (const shardId of cluster.unmoved()) {
-      const holders = [...cluster.pods.values()].flatMap(({ worker }) => worker.shards.get(shardId)?.record() ?? [])
+      const holders = [...cluster.pods.values()].flatMap(({ worker }) => worker.summary(shardId) ?? [])
       expect(holders.map(({ identifies, resumes }) => ({ identifies, resumes }))).toEqual([
         { identifies: 1, resumes: 0 },
       ])

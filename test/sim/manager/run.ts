@@ -18,7 +18,7 @@ export interface Scenario {
   readonly check?: (world: World) => void
   readonly before?: (world: World) => void
   /** Happens last, half a minute after everything else. */
-  readonly last?: (world: World) => void
+  readonly last?: (world: World) => void | Promise<void>
 }
 
 const HOUR_MS = 3_600_000
@@ -48,7 +48,7 @@ export async function play(scenario: Scenario, seed: number): Promise<World> {
   }
   if (scenario.last) {
     await world.run(30_000)
-    scenario.last(world)
+    await scenario.last(world)
   }
   const settled = await world.settle(dayMs === 24 * HOUR_MS ? 3 * HOUR_MS : 2 * dayMs + 3 * HOUR_MS)
   judge(world, scenario, settled, seed)
@@ -67,6 +67,7 @@ function clusterOptions(random: Random, i: number, windowMs: number): ClusterOpt
     windowMs,
     reserve: random.pick([0, 10]),
     readyMs: random.pick([40, 300, 3_000]),
+    saveMs: random.pick([0, 60_000]),
   }
 }
 

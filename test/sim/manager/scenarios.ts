@@ -38,18 +38,26 @@ export const newLeader: Action = (world, random) => {
   world.lead(end === 'deposed' && !quick ? 'crashed' : end, pauseMs)
 }
 
-/** An orderly or a sudden end. A process that was just started has no epoch yet, and would obey a deposed leader. */
+/** An orderly or a sudden end. A process that was just started may not have heard of a new leader, and obeys a deposed one. */
 export const successor: Action = (world, random) => {
   const end = random.pick(['stopped', 'crashed'] as const)
   world.lead(end, random.int(4_000, 15_000))
 }
 
-/**
- * Sessions of shards that are between two workers are known to their manager alone: one that ends then loses them, and
- * each costs an IDENTIFY.
- */
-export const newLeaderBetweenMoves: Action = (world, random) => {
-  if (world.clusters.every((cluster) => cluster.allHeld())) newLeader(world, random)
+export const killThread: Action = (world, random) => podOf(world, random)?.pod.worker.killThread()
+
+/** The bot takes nothing for a while: what was read waits, and is not confirmed. */
+export const slowSink: Action = (world, random) =>
+  podOf(world, random)?.pod.worker.stallSink(random.pick([500, 5_000, 40_000]))
+
+/** Every pod and the operator end in good order, in any order, and are back in half a minute. */
+export const blackout: Action = (world, random) => {
+  const pods = () => {
+    for (const cluster of world.clusters) for (const pod of [...cluster.pods.values()]) cluster.remove(pod, true)
+  }
+  if (random.chance(0.5)) pods()
+  else world.clock.after(random.int(1, 5_000), pods)
+  world.lead('stopped', random.int(5_000, 35_000))
 }
 
 export const breakStreams: Action = (world, random) => podOf(world, random)?.pod.worker.breakStreams()
@@ -141,16 +149,9 @@ export const remedy: Action = (world, random) => {
 }
 
 /** All that ends well without any IDENTIFY being lost. */
-export const HARMLESS: readonly Action[] = [
-  scale,
-  scale,
-  newLeaderBetweenMoves,
-  breakStreams,
-  reconnects,
-  unschedulable,
-]
+export const HARMLESS: readonly Action[] = [scale, scale, newLeader, breakStreams, reconnects, unschedulable]
 export const EVERYTHING: readonly Action[] = [
-  ...[scale, scale, breakStreams, reconnects, unschedulable, successor],
+  ...[scale, scale, breakStreams, reconnects, unschedulable, successor, killThread, slowSink],
   restartWorker,
   replacePod,
   hangWorker,

@@ -182,6 +182,7 @@ export class TestWorker {
         draining: false,
         sinks: [...this.sinks],
         shards: [...this.#shards.values()].map(({ record }) => record),
+        sessions: [],
       }),
     )
     return stream

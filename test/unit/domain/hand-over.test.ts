@@ -32,7 +32,10 @@ class Model {
   }
 
   facts(): WorkerFacts[] {
-    return [...this.workers].map(([ordinal, worker]) => ({ ordinal, draining: false, ...worker }))
+    return [...this.workers].map(([ordinal, worker]) => ({
+      ...{ ordinal, draining: false, owed: NOBODY, parted: NOBODY },
+      ...worker,
+    }))
   }
 
   plan(busy = NOBODY) {
@@ -188,6 +191,7 @@ describe('whatever is scaled while it is scaled', () => {
 describe('one plan', () => {
   const worker = (ordinal: number, more: Partial<WorkerFacts> = {}): WorkerFacts => ({
     ...{ ordinal, connected: true, draining: false, held: NOBODY, identifying: NOBODY, assigned: undefined },
+    ...{ owed: NOBODY, parted: NOBODY },
     ...more,
   })
   const target: Target = { totalShards: 10, totalWorkers: 2, gatewayKey: 'a', batch: 64 }
@@ -239,13 +243,19 @@ describe('one plan', () => {
     ])
     expect(plan.releases).toEqual([])
   })
-  test('a worker beyond the wanted ones is only told to give up', () => {
+  test('a worker beyond the wanted ones is told so, which voids what an earlier leader permitted, and then to give up', () => {
+    const nothing = { first: 10, last: 9 }
+    const before = [worker(3, { held: new Set([9]) }), worker(4)]
+    expect(planHandOver(before, { ...target, totalWorkers: 1 }, NOBODY)).toEqual({
+      assigns: [{ ordinal: 3, range: nothing, withhold: [] }],
+      releases: [],
+    })
     const workers = [
       worker(0, {
         held: new Set([0, 1, 2, 3, 4, 5, 6, 7, 8]),
         assigned: { range: { first: 0, last: 9 }, withhold: [{ first: 9, last: 9 }], gatewayKey: 'a' },
       }),
-      worker(3, { held: new Set([9]) }),
+      worker(3, { held: new Set([9]), assigned: { range: nothing, withhold: [], gatewayKey: 'a' } }),
     ]
     expect(planHandOver(workers, { ...target, totalWorkers: 1 }, NOBODY)).toEqual({
       assigns: [],

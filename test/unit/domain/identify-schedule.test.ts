@@ -211,6 +211,12 @@ describe('Strict', () => {
     )
     expect(grants.map(({ candidate }) => candidate.shardId)).toEqual([16, 17])
   })
+  test('when every shard backs off, the first to be ready again is waited for', () => {
+    const backingOff = [3, 4].map((rank) => aCandidate(rank, { rank, strict: true, notBefore: 1_000 * rank }))
+    const { grants, wakeAt } = planIdentifies(aSchedule(), backingOff, aBudget(10), 0, 0)
+    expect([grants, wakeAt]).toEqual([[], 3_000])
+  })
+
   test('recovering shards go at once and hold nobody back', () => {
     const recovering = aCandidate(40, { rank: 2, strict: true, recovering: true })
     const { grants } = planIdentifies(aSchedule(), [...wave(3), recovering], aBudget(10), 0, 0)

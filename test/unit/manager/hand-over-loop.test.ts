@@ -1,9 +1,12 @@
 import { pino } from 'pino'
+import { Registry } from 'prom-client'
 import { expect, test } from 'vitest'
 import type { Target } from '../../../src/domain/hand-over.ts'
 import { HandOverLoop, withDeadline } from '../../../src/manager/hand-over-loop.ts'
+import { createManagerMetrics } from '../../../src/manager/metrics.ts'
 import type { Answer, WorkerPort } from '../../../src/manager/ports.ts'
 import { SessionLedger } from '../../../src/manager/session-ledger.ts'
+import { SessionSaver } from '../../../src/manager/session-saver.ts'
 import { WorkerLink } from '../../../src/manager/worker-link.ts'
 import type { Assigned, AssignShards } from '../../../src/protocol/commands.ts'
 import { failure } from '../../../src/protocol/failures.ts'
@@ -38,9 +41,12 @@ async function setUp(answer: (command: Omit<AssignShards, 'type'>) => Answer<Ass
   }
   const ref = { ordinal: 0, uid: 'u', name: 'bot-4-0', port }
   const link = new WorkerLink({ ref, clock, random: () => 1, logger, onChange: () => {} })
-  send({ type: 'SNAPSHOT', workerId: 0, bootId: 'a', epoch: 0, draining: false, sinks: [], shards: [] })
+  send({ type: 'SNAPSHOT', workerId: 0, bootId: 'a', epoch: 0, draining: false, sinks: [], shards: [], sessions: [] })
+  const shared = { cluster: 'ns/bot', clock, logger, links: new Map([[0, link]]), sessions: new SessionLedger() }
   const loop = new HandOverLoop({
-    ...{ cluster: 'ns/bot', clock, logger, links: new Map([[0, link]]), sessions: new SessionLedger() },
+    ...shared,
+    saver: new SessionSaver({ ...shared, totalShards: () => 4, store: undefined }),
+    metrics: createManagerMetrics(new Registry()),
     ...{ identifying: new Set<number>(), term: 3, signal: link.signal, onSettled: () => {} },
   })
   const step = async (totalWorkers: number, ms = 3_000) => {
@@ -107,7 +113,7 @@ test('of a refused assignment nothing is held; the worker is left alone for two 
 test('another process behind the same pod was told nothing', async () => {
   const { step, send, loop, link, assigns } = await setUp(obeys)
   await step(1)
-  send({ type: 'SNAPSHOT', workerId: 0, bootId: 'b', epoch: 0, draining: false, sinks: [], shards: [] })
+  send({ type: 'SNAPSHOT', workerId: 0, bootId: 'b', epoch: 0, draining: false, sinks: [], shards: [], sessions: [] })
   expect(loop.obeyed(0)).toBe(false)
   expect(loop.factsOf(0)?.held.size).toBe(0)
   await step(1)

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { SESSION_LIFETIME_MS, SessionLedger } from '../../../src/manager/session-ledger.ts'
-import type { Session } from '../../../src/protocol/session.ts'
+import { SessionLedger } from '../../../src/manager/session-ledger.ts'
+import { SESSION_LIFETIME_MS, type Session } from '../../../src/protocol/session.ts'
 
 const session = (shardId: number, more: Partial<Session> = {}): Session => ({
   ...{
@@ -43,7 +43,26 @@ test('a session is worth nothing under another shard count, nor after it was dro
   const ledger = new SessionLedger()
   ledger.record(session(1), true, 0)
   ledger.record(session(2), true, 0)
-  ledger.drop(2)
+  ledger.end(2)
   expect(ledger.resumable([1, 2, 3], 10, 0)).toEqual([session(1)])
   expect(ledger.resumable([1, 2, 3], 20, 0)).toEqual([])
+})
+
+test('a copy fills a gap, betters what is known, and never replaces a session that is connected or known to be dead', () => {
+  const ledger = new SessionLedger()
+  ledger.offer(session(1, { sequence: 5, lastContactMsAgo: 1_000 }), 10_000)
+  expect(ledger.resumable([1], 10, 10_000)).toEqual([session(1, { sequence: 5, lastContactMsAgo: 1_000 })])
+  ledger.offer(session(1, { sequence: 3, lastContactMsAgo: 500 }), 10_000)
+  expect(ledger.resumable([1], 10, 10_000)).toEqual([session(1, { sequence: 5, lastContactMsAgo: 500 })])
+  ledger.offer(session(1, { sessionId: 'older', lastContactMsAgo: 2_000 }), 10_000)
+  expect(ledger.resumable([1], 10, 10_000)[0]?.sessionId).toBe('s1')
+  ledger.record(session(1, { sequence: 9 }), true, 11_000)
+  ledger.offer(session(1, { sessionId: 'other', sequence: 99 }), 11_000)
+  expect(ledger.resumable([1], 10, 11_000)).toEqual([session(1, { sequence: 9 })])
+  ledger.end(1)
+  expect([ledger.knows(1), ledger.connected(1)]).toEqual([true, false])
+  ledger.offer(session(1), 11_000)
+  expect(ledger.resumable([1], 10, 11_000)).toEqual([])
+  ledger.offer(session(1, { sessionId: 'another' }), 11_000)
+  expect(ledger.resumable([1], 10, 11_000)).toHaveLength(1)
 })

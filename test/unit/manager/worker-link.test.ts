@@ -6,7 +6,7 @@ import type { StateRecord } from '../../../src/protocol/state.ts'
 import { VirtualClock } from '../../support/virtual-clock.ts'
 
 const snapshot: StateRecord = {
-  ...{ type: 'SNAPSHOT', workerId: 0, bootId: 'a', epoch: 0, draining: false, sinks: [] },
+  ...{ type: 'SNAPSHOT', workerId: 0, bootId: 'a', epoch: 0, draining: false, sinks: [], sessions: [] },
   shards: [{ shardId: 3, state: 'Connected', identifies: 1, resumes: 0, recovering: true }],
 }
 const keepalive: StateRecord = { type: 'DELTA', shards: [], gone: [] }

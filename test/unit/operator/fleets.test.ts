@@ -1,8 +1,11 @@
+import { Registry } from 'prom-client'
 import { MockAgent } from 'undici'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { ObjectClient } from '../../../operator/kube/apply.ts'
 import { Fleets } from '../../../operator/reconcile/fleets.ts'
 import type { PodObject } from '../../../operator/reconcile/objects.ts'
 import { Lanes } from '../../../src/manager/lanes.ts'
+import { createManagerMetrics } from '../../../src/manager/metrics.ts'
 import { createLogger } from '../../../src/support/logger.ts'
 import { freePorts } from '../../support/apiserver/ports.ts'
 import { VirtualClock } from '../../support/virtual-clock.ts'
@@ -37,6 +40,8 @@ beforeEach(() => {
     logger,
     lanes: new Lanes({ clock, random, logger, leadingSince: 0 }),
     dispatcher: network,
+    client: new ObjectClient({ request: () => Promise.reject(new Error('no API server')) } as never, 'test'),
+    metrics: createManagerMetrics(new Registry()),
     term: 1,
     onChange: () => {},
   })

@@ -84,6 +84,8 @@ export function fleet(totalShards: number | undefined, totalWorkers: number, cha
     fatal: undefined,
     countProblem: undefined,
     failing: [],
+    tripped: [],
+    cutOff: undefined,
     sessionProblem: undefined,
     maxConcurrency: 16,
     budget: { left: 900, total: 1_000, resetTime: '2026-01-02T00:00:00Z' },

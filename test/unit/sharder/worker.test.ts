@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import { SessionShelf } from '../../../sharder/session-shelf.ts'
 import { StateBoard } from '../../../sharder/state-board.ts'
 import type { ThreadCalls } from '../../../sharder/thread-wire.ts'
 import { ThreadDied, type ThreadPool } from '../../../sharder/threads.ts'
@@ -70,12 +71,17 @@ let threads: FakeThreads
 let board: StateBoard
 let worker: GatewayWorker
 
-function start(storedSessions: Session[] = []): void {
+let saves: { held: number[]; newest: number }[]
+
+function start(stored: Session[] = [], epoch = 0): void {
   clock = new VirtualClock()
   threads = new FakeThreads()
-  board = new StateBoard(clock, { workerId: 1, bootId: 'boot', epoch: 0, draining: false })
+  saves = []
+  const head = { workerId: 1, bootId: 'boot', epoch: 0, draining: false }
+  board = new StateBoard(clock, head, new SessionShelf(clock, stored))
   const logger = createLogger('test', 'silent')
-  worker = new GatewayWorker({ workerId: 1, clock, logger, board, threads, storedSessions })
+  const save = async () => void saves.push({ held: [...board.shardIds], newest: worker.epoch })
+  worker = new GatewayWorker({ workerId: 1, clock, logger, board, threads, epoch, save })
 }
 beforeEach(() => start())
 
@@ -192,6 +198,35 @@ describe('sessions', () => {
     })
     await worker.handle(assign(4), never)
     expect(offered(2)).toMatchObject({ sequence: 77 })
+  })
+})
+
+describe('what a killed process leaves', () => {
+  const { gateway } = assign(1)
+  const assignment = { totalShards: 10, first: 2, last: 5, withhold: [], gateway }
+
+  it('is taken up before anybody asks: sessions resume, the others wait', async () => {
+    start([session(2)], epochOf(3, 7))
+    await worker.takeUp({ epoch: epochOf(3, 7), assignment, held: [2, 3], sessions: [], ageMs: 900 })
+    expect(heldIds()).toEqual([[2], [3]])
+    expect(offered(2)).toMatchObject({ sessionId: 'session 2' })
+    expect([board.shard(2)?.state, board.shard(3)?.state]).toEqual(['Resuming', 'Unidentified'])
+    expect(board.head.assignment).toEqual(assignment)
+    expect(await worker.handle(assign(epochOf(2, 9)), never)).toMatchObject({ failure: { code: 'STALE_EPOCH' } })
+    expect(await worker.handle(assign(epochOf(3, 8)), never)).toMatchObject({ ok: true })
+  })
+
+  it('is left when it is as old as a session can be: by then others may hold the shards', async () => {
+    await worker.takeUp({ epoch: 1, assignment, held: [2, 3], sessions: [], ageMs: 90_000 })
+    expect([heldIds(), [...board.shardIds]]).toEqual([[[], []], []])
+  })
+
+  it('is up to date before a new leader is obeyed, and before a release is answered', async () => {
+    await worker.handle(assign(epochOf(1, 1)), never)
+    expect(saves).toEqual([{ held: [], newest: epochOf(1, 1) }])
+    await worker.handle(assign(epochOf(1, 2)), never)
+    await worker.handle({ type: 'RELEASE_SHARDS', epoch: epochOf(1, 3), shardIds: [2, 3] }, never)
+    expect(saves.slice(1)).toEqual([{ held: [4, 5], newest: epochOf(1, 3) }])
   })
 })
 

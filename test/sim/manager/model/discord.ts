@@ -1,5 +1,6 @@
 import { BotRules, type Session } from '../../../../src/simulator/rules/index.ts'
 import type { VirtualClock } from '../../../support/virtual-clock.ts'
+import { SimFeed, type SimSink, SimTraffic } from './feed.ts'
 import type { Random } from './random.ts'
 
 /** One WebSocket, from IDENTIFY or RESUME on. */
@@ -10,6 +11,8 @@ export interface Connection {
   readonly reserve: number
   /** When the manager permitted its IDENTIFY. */
   readonly grantedAt: number
+  /** Whose it is: what this very thread has read need not be sent again. */
+  readonly thread: object
   session: Session<Connection> | undefined
   /** The client knows its session. */
   ready: boolean
@@ -48,6 +51,16 @@ export class SimDiscord {
   /** IDENTIFYs permitted until then may collide: max_concurrency shrank and nobody could know. */
   excusedUntil = Number.NEGATIVE_INFINITY
   excused = 0
+  /** Why an IDENTIFY of a shard whose session `id` ended in this way could not be spared; undefined: it could. */
+  excuse: (id: string, disconnectedAt: number | undefined) => string | undefined = () => undefined
+  /** IDENTIFYs that no manager could have spared, by why. */
+  readonly unavoidable = new Map<string, number>()
+  replayed = 0
+  readonly #traffic = new Map<string, SimTraffic>()
+  /** The last session of each shard that its client knew of. */
+  readonly #known = new Map<string, Session<Connection>>()
+  /** How far each thread has read each session. */
+  readonly #read = new WeakMap<object, Map<string, SimFeed>>()
 
   constructor(options: DiscordOptions, clock: VirtualClock, random: Random) {
     this.#clock = clock
@@ -71,8 +84,18 @@ export class SimDiscord {
     )
   }
 
+  /** Events of a session on their way through a thread. */
+  feedOf(sessionId: string, sink: SimSink, thread: object): SimFeed {
+    const traffic = this.#traffic.get(sessionId) ?? new SimTraffic(this.#clock.now(), 0)
+    const feed = new SimFeed(this.#clock, sink, traffic)
+    const read = this.#read.get(thread) ?? new Map<string, SimFeed>()
+    this.#read.set(thread, read.set(sessionId, feed))
+    return feed
+  }
+
   identify(connection: Connection): Verdict {
     const { shardId, totalShards } = connection
+    this.#judgeNeed(connection)
     const before = this.rules.violations.counts.bucket
     const outcome = this.rules.identify(connection, { shard: [shardId, totalShards], intents: 1 })
     this.#judgeReserve(connection)
@@ -88,15 +111,46 @@ export class SimDiscord {
       return fatalCode === undefined ? 'invalid-session' : { closeCode: fatalCode }
     }
     this.#open(connection, outcome.session)
+    // A fourth of the shards have traffic: that is enough to lose some, and quick to play.
+    const periodMs = shardId % 4 === 0 ? 500 + 250 * (shardId % 5) : 0
+    this.#traffic.set(outcome.session.id, new SimTraffic(this.#clock.now(), periodMs))
     return this.#random.chance(silence) ? 'silence' : 'ready'
   }
 
-  resume(connection: Connection, sessionId: string): boolean {
+  /** READY was read: from now on the client knows its session. */
+  ready(connection: Connection): void {
+    if (connection.session) this.#known.set(keyOf(connection), connection.session)
+  }
+
+  resume(connection: Connection, sessionId: string, sequence: number): boolean {
+    this.#judgeSequence(connection, sessionId, sequence)
     const outcome = this.rules.resume(connection, { sessionId, seq: 0 })
     if (outcome.kind !== 'resumed') return false
     if (outcome.superseded) this.problem(`${about(connection)} resumed a session that was still connected`)
     this.#open(connection, outcome.session)
     return true
+  }
+
+  /** RESUME asks for what comes after `sequence`: all before must be with the bot, or in the queue of this very thread. */
+  #judgeSequence(connection: Connection, sessionId: string, sequence: number): void {
+    const confirmed = this.#traffic.get(sessionId)?.confirmed ?? 0
+    const read = this.#read.get(connection.thread)?.get(sessionId)?.sequence ?? 0
+    if (sequence > Math.max(confirmed, read))
+      this.problem(`${about(connection)} lost events ${confirmed + 1} to ${sequence} of ${sessionId}`)
+    this.replayed += Math.max(0, confirmed - sequence)
+  }
+
+  /** An IDENTIFY for a shard that has a session is needless, unless nobody could know of it or take it up in time. */
+  #judgeNeed(connection: Connection): void {
+    const session = this.#known.get(keyOf(connection))
+    let why: string | undefined = session ? undefined : 'its first session'
+    if (session?.ended) why = 'Discord ended its session'
+    if (session && !session.ended) {
+      why = this.excuse(session.id, session.connection === undefined ? session.disconnectedAt : undefined)
+      if (why === undefined)
+        this.problem(`${about(connection)} spent a needless IDENTIFY: ${session.id} could be resumed`)
+    }
+    this.unavoidable.set(why ?? 'needless', (this.unavoidable.get(why ?? 'needless') ?? 0) + 1)
   }
 
   /** The client closes with a code that keeps the session, or its process dies. */
@@ -144,5 +198,7 @@ export class SimDiscord {
     if (this.rules.tokenReset) this.problem('the token was reset')
   }
 }
+
+const keyOf = ({ cluster, shardId, totalShards }: Connection): string => `${cluster}/${shardId}/${totalShards}`
 
 const about = ({ cluster, shardId }: Connection): string => `shard ${shardId} of ${cluster}`

@@ -1,7 +1,10 @@
 import type { Answer, WorkerPort } from '../../../../src/manager/ports.ts'
+import type { Command } from '../../../../src/protocol/commands.ts'
+import type { Session } from '../../../../src/protocol/session.ts'
+import type { StateRecord } from '../../../../src/protocol/state.ts'
 import type { VirtualClock } from '../../../support/virtual-clock.ts'
 import type { Random } from './random.ts'
-import { Permit, type SimWorker } from './worker.ts'
+import type { SimWorker } from './worker.ts'
 
 /** What the network, or the worker's HTTP side, does to every exchange with one worker. */
 export class Line {
@@ -40,6 +43,8 @@ export class Line {
 /** The manager process as the network knows it: when it dies all its connections break. */
 export class Host {
   readonly #cut = new Set<() => void>()
+  /** Sessions that were told to this process. */
+  readonly told = new Set<string>()
   dead = false
 
   onDeath(action: () => void): () => void {
@@ -47,8 +52,13 @@ export class Host {
     return () => this.#cut.delete(action)
   }
 
+  hear(sessions: readonly (Session | undefined)[]): void {
+    for (const session of sessions) if (session) this.told.add(session.sessionId)
+  }
+
   die(): void {
     this.dead = true
+    this.told.clear()
     for (const action of [...this.#cut]) action()
     this.#cut.clear()
   }
@@ -65,10 +75,9 @@ interface Ends {
 /** A WorkerPort over a network with delays and faults. */
 export function simPort(ends: Ends): WorkerPort {
   return {
-    identify: ({ shardId, epoch, slotInMs }, signal) =>
-      call(ends, signal, (permit) => ends.worker.identify({ shardId, epoch, slotInMs }, permit)),
-    assign: (command, signal) => call(ends, signal, () => Promise.resolve(ends.worker.assign(command))),
-    release: (command, signal) => call(ends, signal, () => ends.worker.release(command)),
+    identify: (command, signal) => call(ends, signal, { type: 'IDENTIFY_SHARD', ...command }),
+    assign: (command, signal) => call(ends, signal, { type: 'ASSIGN_SHARDS', ...command }),
+    release: (command, signal) => call(ends, signal, { type: 'RELEASE_SHARDS', ...command }),
     watch: (onRecord, signal) => watch(ends, onRecord, signal),
   }
 }
@@ -78,20 +87,22 @@ const unknown = (message: string): Answer<never> => ({ ok: false, failure: { cod
 function call<T>(
   { worker, line, host, clock, random }: Ends,
   signal: AbortSignal,
-  deliver: (permit: Permit) => Promise<Answer<T>>,
+  command: Command,
 ): Promise<Answer<T>> {
-  const permit = new Permit(clock.now())
+  const hungUp = new AbortController()
   const latency = () => random.int(1, line.latencyMs)
   return new Promise((resolve) => {
     const finish = (answer: Answer<T>) => {
       signal.removeEventListener('abort', giveUp)
       worker.onDeath.delete(died)
       forgetHost()
+      if (answer.ok && 'sessions' in (answer.value as object))
+        host.hear((answer.value as { sessions: Session[] }).sessions)
       resolve(answer)
     }
     const giveUp = () => {
       finish(unknown('the worker was given up'))
-      clock.after(latency(), () => permit.revoke())
+      clock.after(latency(), () => hungUp.abort())
     }
     const died = () => finish(unknown('the connection broke'))
     const forgetHost = host.onDeath(giveUp)
@@ -100,14 +111,30 @@ function call<T>(
     worker.onDeath.add(died)
     clock.after(latency(), async () => {
       if (!worker.alive || random.chance(line.refused)) return finish(unknown('connection refused'))
-      const { bootId } = worker
+      const { process } = worker
       await line.awake
-      if (permit.revoked || worker.bootId !== bootId || !worker.alive) return finish(unknown('the connection broke'))
-      const answer = await deliver(permit)
+      if (hungUp.signal.aborted || !process || worker.process !== process)
+        return finish(unknown('the connection broke'))
+      const { type, epoch } = command
+      worker.env.discord.trace(`${worker.env.uid}: ${type} ${epoch} ${JSON.stringify(brief(command))}`)
+      const reply = await process.worker.handle(command, hungUp.signal)
       await line.awake
+      const answer: Answer<T> = reply.ok ? { ok: true, value: reply.body as T } : { ok: false, failure: reply.failure }
       clock.after(latency(), () => finish(random.chance(line.lostAnswers) ? unknown('nonsense') : answer))
     })
   })
+}
+
+function brief(command: Command): unknown {
+  if (command.type === 'IDENTIFY_SHARD') return [command.shardId, command.slotInMs]
+  if (command.type === 'RELEASE_SHARDS') return command.shardIds
+  return [command.first, command.last, command.withhold, command.sessions.map(({ shardId }) => shardId)]
+}
+
+function sessionsIn(record: StateRecord): (Session | undefined)[] {
+  if (record.type === 'DRAINED') return record.sessions
+  const shards = record.shards.map(({ session }) => session)
+  return record.type === 'SNAPSHOT' ? [...shards, ...record.sessions] : shards
 }
 
 function watch(
@@ -116,13 +143,13 @@ function watch(
   signal: AbortSignal,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    let unsubscribe = () => {}
+    let close = () => {}
     let over = false
     let lastAt = 0
     const end = (error?: Error) => {
       if (over) return
       over = true
-      unsubscribe()
+      close()
       forgetHost()
       signal.removeEventListener('abort', abort)
       if (error) reject(error)
@@ -140,13 +167,25 @@ function watch(
         if (!over) action()
       })
     }
-    inOrder(() => {
-      if (!worker.alive || random.chance(line.refused)) return end(new Error('connection refused'))
-      unsubscribe = worker.subscribe((record) => {
-        if (record === 'BROKEN') inOrder(() => end(new Error('the stream broke')))
-        else if (record === 'END') inOrder(() => end())
-        else inOrder(() => onRecord(record))
+    inOrder(async () => {
+      const { process } = worker
+      await process?.ready
+      if (!process || worker.process !== process || random.chance(line.refused))
+        return end(new Error('connection refused'))
+      const stream = process.readers.add()
+      close = () => stream.destroy()
+      stream.setEncoding('utf8')
+      stream.on('data', (text: string) => {
+        for (const each of text.split('\n').filter((part) => part !== '')) {
+          const record = JSON.parse(each) as StateRecord
+          inOrder(() => {
+            host.hear(sessionsIn(record))
+            onRecord(record)
+          })
+        }
       })
+      stream.once('end', () => inOrder(() => end()))
+      stream.once('close', () => inOrder(() => end(new Error('the stream broke'))))
     })
   })
 }

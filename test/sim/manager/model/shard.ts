@@ -1,220 +1,257 @@
-import type { Answer } from '../../../../src/manager/ports.ts'
-import type { Identified } from '../../../../src/protocol/commands.ts'
-import type { Session } from '../../../../src/protocol/session.ts'
-import type { ShardRecord, ShardStateName } from '../../../../src/protocol/state.ts'
+import type { ShardHistory } from '../../../../sharder/shard/managed-shard.ts'
+import { type IdentifyOutcome, notIdentified } from '../../../../sharder/shard/permit.ts'
+import type { SessionState, ShardSummary } from '../../../../sharder/shard/summary.ts'
+import type { SessionEnd, ShardStateName } from '../../../../src/protocol/state.ts'
 import type { Connection } from './discord.ts'
-import { type Permit, refusal, type SimWorker } from './worker.ts'
+import type { SimFeed } from './feed.ts'
+import type { SimThread } from './threads.ts'
 
 const READY_TIMEOUT_MS = 30_000
+const LIFETIME_MS = 90_000
 
-/** One shard in a simulated worker. `#life` changes with every fresh start, so that late timers find out. */
+interface Known {
+  readonly id: string
+  readonly totalShards: number
+  readonly feed: SimFeed
+  /** When its connection was last up; undefined: it is. */
+  lastContactAt: number | undefined
+}
+
+/** One shard in a simulated thread: the life of a ManagedShard without sockets. `#life` tells late timers that it is over. */
 export class SimShard {
   readonly id: number
   state: ShardStateName = 'Unidentified'
-  readonly #worker: SimWorker
+  readonly #thread: SimThread
   readonly #totalShards: number
   #connection: Connection | undefined
-  #sessionId: string | undefined
+  #session: Known | undefined
+  #ended: SessionEnd | undefined
   #identifiedAt: number | undefined
-  #identifies = 0
-  #resumes = 0
-  #recovering = false
+  #identifies: number
+  #resumes: number
+  #recovering: boolean
   #closeCode: number | undefined
   #life = 0
-  #answer: ((answer: Answer<Identified>) => void) | undefined
+  #answer: ((outcome: IdentifyOutcome) => void) | undefined
 
-  constructor(worker: SimWorker, id: number, totalShards: number) {
-    this.#worker = worker
+  constructor(thread: SimThread, id: number, totalShards: number, session?: SessionState, history?: ShardHistory) {
+    this.#thread = thread
     this.id = id
     this.#totalShards = totalShards
+    this.#identifies = history?.identifies ?? 0
+    this.#resumes = history?.resumes ?? 0
+    this.#recovering = history?.recovering ?? false
+    this.#identifiedAt = history?.identifiedAt
+    if (session) this.#restore(session)
   }
 
-  record(): ShardRecord {
-    const session = this.#session()
-    const ago = this.#msAgo()
+  summary(): ShardSummary {
+    const session = this.sessionState()
     return {
       shardId: this.id,
       state: this.state,
       identifies: this.#identifies,
       resumes: this.#resumes,
       recovering: this.#recovering,
-      ...(ago !== undefined && { identifiedMsAgo: ago }),
+      ...(this.#identifiedAt !== undefined && { identifiedAt: this.#identifiedAt }),
       ...(this.#closeCode !== undefined && { closeCode: this.#closeCode }),
       ...(session && { session }),
+      ...(this.#ended && { ended: this.#ended }),
     }
   }
 
-  /** Closes it for good in this worker. @returns its session, if it has one. */
-  end(): Session[] {
+  sessionState(): SessionState | undefined {
+    if (!this.#session) return undefined
+    const { id: sessionId, totalShards, feed, lastContactAt } = this.#session
+    const at = lastContactAt === undefined ? {} : { lastContactAt }
+    return { sessionId, resumeGatewayUrl: 'wss://gateway.invalid', sequence: feed.acknowledged, totalShards, ...at }
+  }
+
+  /** Closes it for good in this thread, so that its session lives on. */
+  stop(): void {
     this.#life++
-    const session = this.#session()
-    this.#close()
-    const spent = this.state === 'Identifying'
-    this.#settle(refusal('CLOSED', 'the shard was released', spent ? { identifiedMsAgo: this.#msAgo() } : {}))
-    return session ? [session] : []
+    this.#disconnect()
+    const spent = this.state === 'Identifying' ? this.#spent() : {}
+    this.#settle(notIdentified('NOT_ASSIGNED', 'The shard was released.', spent))
   }
 
-  /** Assigned anew after a fatal close. */
-  revive(): void {
-    this.#become('Unidentified')
+  /** Assigned anew: one that was turned away tries again, one without a session takes this one. */
+  assignAgain(session: SessionState | undefined): void {
+    if (this.state === 'Offline') this.#become(this.#session ? 'Resuming' : 'Unidentified')
+    else if (this.state !== 'Unidentified' || this.#answer) return
+    if (session && !this.#session) this.#restore(session)
   }
 
-  resume(sessionId: string): void {
-    const { random, discord } = this.#worker.env
-    this.#sessionId = sessionId
+  identify(slotAt: number, permit: AbortSignal): Promise<IdentifyOutcome> {
+    const { env } = this.#thread
+    if (this.state === 'Connected') return Promise.resolve(this.#identified())
+    if (this.#session) return Promise.resolve(notIdentified('SLOT_MISSED', 'it is resuming its session'))
+    if (this.state !== 'Unidentified') return Promise.resolve(notIdentified('INTERNAL', `it is ${this.state} already`))
+    this.#become('Connecting')
+    const grantedAt = env.clock.now()
+    const withdraw = () => this.#notSent('CLOSED', 'the permit was withdrawn')
+    permit.addEventListener('abort', withdraw, { once: true })
+    const answer = new Promise<IdentifyOutcome>((resolve) => {
+      this.#answer = resolve
+    })
+    if (permit.aborted) withdraw()
+    this.#later(Math.max(slotAt - env.clock.now(), env.random.int(5, 400)), () => {
+      permit.removeEventListener('abort', withdraw)
+      if (env.random.chance(env.faults.connectFails)) return this.#notSent('CONNECT_FAILED', 'cannot connect')
+      this.#send(grantedAt)
+    })
+    return answer
+  }
+
+  #restore({ sessionId: id, totalShards, lastContactAt }: SessionState): void {
+    const { env, sink } = this.#thread
+    this.#ended = undefined
+    this.#session = {
+      id,
+      totalShards,
+      feed: env.discord.feedOf(id, sink, this.#thread),
+      lastContactAt: lastContactAt ?? env.clock.now(),
+    }
+    this.#session.feed.stop()
+    this.#resume(this.sessionState()?.sequence ?? 0)
+  }
+
+  /** Tries until it is back, or its session is too old: as ManagedShard does, with a back-off. */
+  #resume(sequence: number): void {
+    const { clock, random, discord, faults } = this.#thread.env
     this.#become('Resuming')
     this.#later(random.int(10, 400), () => {
-      const connection = this.#connect()
+      const session = this.#session as Known
+      if (clock.now() - (session.lastContactAt ?? clock.now()) >= LIFETIME_MS) return this.#lost('EXPIRED')
+      if (random.chance(faults.connectFails)) return this.#later(random.int(250, 8_000), () => this.#resume(sequence))
+      this.#connection = this.#connect()
       this.#resumes++
-      if (!discord.resume(connection, sessionId)) return this.#lost()
+      if (!discord.resume(this.#connection, session.id, sequence)) return this.#lost('INVALIDATED')
+      session.feed.read()
       this.#later(random.int(5, 50), () => this.#connected())
     })
   }
 
-  identify(slotInMs: number, permit: Permit): Promise<Answer<Identified>> {
-    if (this.state === 'Connected') return Promise.resolve(this.#identified())
-    if (this.state !== 'Unidentified')
-      return Promise.resolve(refusal('INTERNAL', `shard ${this.id} is ${this.state} already`))
-    const { env, permits } = this.#worker
-    permits.add(permit)
-    this.#become('Connecting')
-    const readyInMs = env.random.int(5, 400)
-    permit.onRevoke = () => this.#notSent(permit, 'STALE_EPOCH', 'the permit was withdrawn')
-    this.#later(Math.max(slotInMs, readyInMs), () => {
-      if (env.random.chance(env.faults.connectFails)) return this.#notSent(permit, 'CONNECT_FAILED', 'cannot connect')
-      permits.delete(permit)
-      permit.onRevoke = () => {}
-      this.#send(permit.grantedAt)
-    })
-    return new Promise((resolve) => {
-      this.#answer = resolve
-    })
-  }
-
   /** No IDENTIFY was spent. */
-  #notSent(permit: Permit, code: 'STALE_EPOCH' | 'CONNECT_FAILED', message: string): void {
-    this.#worker.permits.delete(permit)
-    permit.onRevoke = () => {}
+  #notSent(code: 'CLOSED' | 'CONNECT_FAILED', message: string): void {
+    if (!this.#answer || this.state !== 'Connecting') return
     this.#life++
     this.#become('Unidentified')
-    this.#settle(refusal(code, message))
+    this.#settle(notIdentified(code, message))
   }
 
   #send(grantedAt: number): void {
-    const { clock, random, discord, readyMs } = this.#worker.env
+    const { clock, random, discord, readyMs } = this.#thread.env
     this.#identifiedAt = clock.now()
     this.#identifies++
     this.#become('Identifying')
-    const connection = this.#connect(grantedAt)
+    this.#connection = this.#connect(grantedAt)
     this.#later(random.int(0, 8), () => {
-      const verdict = discord.identify(connection)
+      const verdict = discord.identify(this.#connection as Connection)
       if (verdict === 'silence') return this.#later(READY_TIMEOUT_MS, () => this.#failed('READY_TIMEOUT'))
       if (verdict === 'invalid-session') return this.#later(20, () => this.#failed('INVALID_SESSION'))
       if (typeof verdict === 'object') return this.#later(20, () => this.#refused(verdict.closeCode))
-      this.#later(random.int(20, readyMs), () => {
-        this.#sessionId = connection.session?.id
-        this.#connected()
-        this.#settle(this.#identified())
-      })
+      this.#later(random.int(20, readyMs), () => this.#ready())
     })
   }
 
+  #ready(): void {
+    const { env, sink } = this.#thread
+    const id = this.#connection?.session?.id as string
+    this.#session = {
+      id,
+      totalShards: this.#totalShards,
+      feed: env.discord.feedOf(id, sink, this.#thread),
+      lastContactAt: undefined,
+    }
+    this.#ended = undefined
+    if (this.#connection) env.discord.ready(this.#connection)
+    this.#connected()
+    this.#settle(this.#identified())
+  }
+
   #failed(code: 'READY_TIMEOUT' | 'INVALID_SESSION'): void {
-    this.#close()
+    this.#disconnect()
     this.#become('Unidentified')
-    this.#settle(refusal(code, `shard ${this.id}: ${code}`, { identifiedMsAgo: this.#msAgo() }))
+    this.#settle(notIdentified(code, `shard ${this.id}: ${code}`, this.#spent()))
   }
 
   #refused(closeCode: number): void {
-    this.#close()
+    this.#disconnect()
     this.#closeCode = closeCode
     this.#become('Offline')
-    const more = { closeCode, identifiedMsAgo: this.#msAgo() }
-    this.#settle(refusal('FATAL_CLOSE', `shard ${this.id}: close ${closeCode}`, more))
+    this.#settle(notIdentified('FATAL_CLOSE', `close ${closeCode}`, { closeCode, ...this.#spent() }))
   }
 
   #connected(): void {
     if (this.#connection) this.#connection.ready = true
+    if (this.#session) this.#session.lastContactAt = undefined
     this.#recovering = true
     this.#become('Connected')
   }
 
   /** The session is gone: it needs a new one, and waits for a permit. */
-  #lost(): void {
-    this.#close()
-    this.#sessionId = undefined
-    this.#recovering = true
+  #lost(how: SessionEnd): void {
+    this.#disconnect()
+    this.#session = undefined
+    this.#ended = how
     this.#become('Unidentified')
   }
 
   #connect(grantedAt = 0): Connection {
-    const { cluster, reserve } = this.#worker.env
-    const connection: Connection = {
-      cluster,
-      shardId: this.id,
-      totalShards: this.#totalShards,
-      reserve,
-      grantedAt,
-      session: undefined,
-      ready: false,
-      closed: false,
-      onClosed: (sessionLost) => this.#disconnected(sessionLost),
+    const { cluster, reserve } = this.#thread.env
+    return {
+      ...{ cluster, shardId: this.id, totalShards: this.#totalShards, reserve, grantedAt, session: undefined },
+      ...{ ready: false, closed: false, thread: this.#thread },
+      onClosed: (sessionLost) => this.#cutOff(sessionLost),
     }
-    this.#connection = connection
-    return connection
   }
 
-  #disconnected(sessionLost: boolean): void {
+  #cutOff(sessionLost: boolean): void {
     this.#life++
+    const { feed } = this.#session ?? {}
+    feed?.stop()
     this.#connection = undefined
-    if (sessionLost || this.#sessionId === undefined) this.#lost()
-    else this.resume(this.#sessionId)
+    if (!this.#session || sessionLost) return this.#lost(sessionLost ? 'INVALIDATED' : 'CLOSED')
+    this.#session.lastContactAt ??= this.#thread.env.clock.now()
+    // What was read in this process is in its queue: it goes on after that, confirmed or not.
+    this.#resume(feed?.sequence ?? 0)
   }
 
-  #close(): void {
-    if (this.#connection) this.#worker.env.discord.close(this.#connection)
+  #disconnect(): void {
+    if (this.#session) {
+      this.#session.feed.stop()
+      this.#session.lastContactAt ??= this.#thread.env.clock.now()
+    }
+    if (this.#connection) this.#thread.env.discord.close(this.#connection)
     this.#connection = undefined
   }
 
   #become(state: ShardStateName): void {
-    const { discord, uid } = this.#worker.env
+    const { discord, uid } = this.#thread.env
     discord.trace(`${uid}: shard ${this.id} ${this.state} -> ${state}`)
     this.state = state
-    this.#worker.changed(this.id)
+    this.#thread.changed(this.id)
   }
 
-  #settle(answer: Answer<Identified>): void {
-    this.#answer?.(answer)
+  #settle(outcome: IdentifyOutcome): void {
+    this.#answer?.(outcome)
     this.#answer = undefined
   }
 
-  #identified(): Answer<Identified> {
-    const { ordinal: workerId } = this.#worker.env
-    return {
-      ok: true,
-      value: { identified: true, shardId: this.id, workerId, identifiedMsAgo: this.#msAgo() ?? 0 },
-    }
+  #identified(): IdentifyOutcome {
+    return { identified: true, identifiedMsAgo: this.#spent().identifiedMsAgo ?? 0 }
   }
 
-  #msAgo(): number | undefined {
-    return this.#identifiedAt === undefined ? undefined : this.#worker.env.clock.now() - this.#identifiedAt
-  }
-
-  #session(): Session | undefined {
-    if (this.#sessionId === undefined || (this.state !== 'Connected' && this.state !== 'Resuming')) return undefined
-    return {
-      shardId: this.id,
-      sessionId: this.#sessionId,
-      resumeGatewayUrl: 'wss://gateway.invalid',
-      sequence: 0,
-      totalShards: this.#totalShards,
-      lastContactMsAgo: 0,
-    }
+  #spent(): { readonly identifiedMsAgo?: number } {
+    return this.#identifiedAt === undefined
+      ? {}
+      : { identifiedMsAgo: this.#thread.env.clock.now() - this.#identifiedAt }
   }
 
   #later(milliseconds: number, action: () => void): void {
     const life = this.#life
-    this.#worker.env.clock.after(milliseconds, () => {
+    this.#thread.env.clock.after(milliseconds, () => {
       if (life === this.#life) action()
     })
   }

@@ -1,23 +1,16 @@
-import { termOf } from '../../../../src/domain/epoch.ts'
-import type { Range } from '../../../../src/domain/ranges.ts'
-import { contains, shardsOf } from '../../../../src/domain/ranges.ts'
-import type { Answer } from '../../../../src/manager/ports.ts'
-import type {
-  Assigned,
-  AssignShards,
-  Identified,
-  IdentifyShard,
-  Released,
-  ReleaseShards,
-} from '../../../../src/protocol/commands.ts'
-import { type FailureCode, failure } from '../../../../src/protocol/failures.ts'
-import { KEEPALIVE_MS, STATE_GATHER_MS } from '../../../../src/protocol/limits.ts'
-import type { Assignment, StateRecord } from '../../../../src/protocol/state.ts'
-import type { Cancel } from '../../../../src/support/clock.ts'
+import { pino } from 'pino'
+import { drain, patienceOf } from '../../../../sharder/drain.ts'
+import { SessionShelf } from '../../../../sharder/session-shelf.ts'
+import type { ShardSummary } from '../../../../sharder/shard/summary.ts'
+import { StateBoard } from '../../../../sharder/state-board.ts'
+import type { FoundState, StoredState } from '../../../../sharder/state-file.ts'
+import { StateKeeper } from '../../../../sharder/state-keeper.ts'
+import { StateReaders } from '../../../../sharder/state-readers.ts'
+import { GatewayWorker } from '../../../../sharder/worker.ts'
 import type { VirtualClock } from '../../../support/virtual-clock.ts'
 import type { SimDiscord } from './discord.ts'
 import type { Random } from './random.ts'
-import { SimShard } from './shard.ts'
+import { SimThreads } from './threads.ts'
 
 export interface WorkerEnvironment {
   readonly cluster: string
@@ -27,223 +20,165 @@ export interface WorkerEnvironment {
   readonly clock: VirtualClock
   readonly random: Random
   readonly discord: SimDiscord
-  /** Judges: a worker begins to hold a shard, or is told to give one up. */
+  /** Judges: a worker begins to hold a shard. */
   readonly onHold: (shardId: number) => void
-  readonly onRelease: (shardId: number) => void
   /** Longest time from IDENTIFY to READY, in milliseconds. */
   readonly readyMs: number
   /** Part of the connections that fail. */
   readonly faults: { connectFails: number }
 }
 
-/** Withdrawn when the request that carries it is given up: then no IDENTIFY is sent any more. */
-export class Permit {
-  revoked = false
-  onRevoke: () => void = () => {}
-  epoch = 0
-  readonly grantedAt: number
+const GRACE_MS = 60_000
+const silent = pino({ level: 'silent' })
 
-  constructor(grantedAt: number) {
-    this.grantedAt = grantedAt
-  }
+/** One process of a worker: the sharder's own main thread, on simulated threads. */
+class SimProcess {
+  readonly board: StateBoard
+  readonly threads: SimThreads
+  readonly worker: GatewayWorker
+  readonly readers: StateReaders
+  readonly keeper: StateKeeper
+  readonly ready: Promise<void>
 
-  revoke(): void {
-    if (this.revoked) return
-    this.revoked = true
-    this.onRevoke()
+  constructor(env: WorkerEnvironment, bootId: string, found: FoundState | undefined, write: (s: StoredState) => void) {
+    const { clock } = env
+    const head = { workerId: env.ordinal, bootId, epoch: 0, draining: false }
+    this.board = new StateBoard(clock, head, new SessionShelf(clock, found?.sessions))
+    this.threads = new SimThreads(env, env.random.int(1, 2))
+    this.threads.onReport = (index, report) => this.board.report(index, report)
+    const epoch = () => this.worker.epoch
+    this.keeper = new StateKeeper({
+      clock,
+      logger: silent,
+      board: this.board,
+      epoch,
+      write: async (state) => write(state),
+    })
+    const save = () => this.keeper.save()
+    const options = { workerId: env.ordinal, clock, logger: silent, board: this.board, threads: this.threads, save }
+    this.worker = new GatewayWorker({ ...options, epoch: found?.epoch ?? 0 })
+    this.readers = new StateReaders(this.board, clock)
+    this.ready = found ? this.worker.takeUp(found) : Promise.resolve()
   }
 }
 
-export type Subscriber = (record: StateRecord | 'END' | 'BROKEN') => void
-
-/** A small faithful sharder: what src/protocol says, without sockets and events. One process life after another. */
+/** A pod with one container, and the process in it, as long as there is one; one life after another. */
 export class SimWorker {
   readonly env: WorkerEnvironment
-  readonly shards = new Map<number, SimShard>()
-  alive = true
   draining = false
-  bootId: string
-  epoch = 0
-  assignment: Assignment | undefined
-  readonly permits = new Set<Permit>()
   /** Called when the process dies: every connection to it breaks. */
   readonly onDeath = new Set<() => void>()
-  readonly #subscribers = new Set<Subscriber>()
-  readonly #changed = new Set<number>()
-  #gathering: Cancel | undefined
-  #keepalive: Cancel | undefined
+  #process: SimProcess | undefined
   #boots = 0
+  /** What an emptyDir is: it outlives the process, not the pod. */
+  #file: { readonly state: StoredState; readonly at: number } | undefined
 
   constructor(env: WorkerEnvironment) {
     this.env = env
-    this.bootId = `${env.uid}/${this.#boots}`
-    this.#beat()
+    this.boot()
   }
 
-  assign(command: Omit<AssignShards, 'type'>): Answer<Assigned> {
-    const { epoch, totalShards, first, last, withhold, gateway, sessions } = command
-    this.env.discord.trace(`${this.env.uid}: ASSIGN ${epoch} ${first}-${last} without ${JSON.stringify(withhold)}`)
-    const refused = this.#refuse(epoch)
-    if (refused) return refused
-    this.#obey(epoch)
-    const known = new Map(sessions.map((session) => [session.shardId, session]))
-    this.assignment = { totalShards, first, last, withhold, gateway }
-    for (const shardId of shardsOf({ first, last })) {
-      if (withheld(withhold, shardId)) continue
-      const shard = this.shards.get(shardId)
-      if (shard) {
-        if (shard.state === 'Offline') shard.revive()
-        continue
-      }
-      this.env.onHold(shardId)
-      const added = new SimShard(this, shardId, totalShards)
-      this.shards.set(shardId, added)
-      this.changed(shardId)
-      const session = known.get(shardId)
-      if (session?.totalShards === totalShards) added.resume(session.sessionId)
-    }
-    return { ok: true, value: { assigned: true, epoch, first, last } }
+  get process(): SimProcess | undefined {
+    return this.#process
   }
 
-  identify(command: Omit<IdentifyShard, 'type'>, permit: Permit): Promise<Answer<Identified>> {
-    const epoch = command.epoch ?? this.epoch
-    this.env.discord.trace(`${this.env.uid}: IDENTIFY ${epoch} ${command.shardId} in ${command.slotInMs} ms`)
-    const refused = this.#refuse(epoch)
-    if (refused) return Promise.resolve(refused)
-    this.epoch = epoch
-    const { assignment } = this
-    const shard = this.shards.get(command.shardId)
-    if (!shard || !assignment || !contains(assignment, shard.id) || withheld(assignment.withhold, shard.id))
-      return Promise.resolve(refusal('NOT_ASSIGNED', `shard ${command.shardId} is not assigned to this worker`))
-    permit.epoch = epoch
-    return shard.identify(command.slotInMs, permit)
+  get alive(): boolean {
+    return this.#process !== undefined
   }
 
-  /** Closes at once and answers once the sinks have confirmed: the state stream may say so first. */
-  async release(command: Omit<ReleaseShards, 'type'>): Promise<Answer<Released>> {
-    this.env.discord.trace(`${this.env.uid}: RELEASE ${command.epoch} ${command.shardIds}`)
-    const refused = this.#refuse(command.epoch)
-    if (refused) return refused
-    this.#obey(command.epoch)
-    const released = command.shardIds.filter((shardId) => this.shards.has(shardId))
-    for (const shardId of released) this.env.onRelease(shardId)
-    const sessions = released.flatMap((shardId) => this.shards.get(shardId)?.end() ?? [])
-    for (const shardId of released) {
-      this.shards.delete(shardId)
-      this.changed(shardId)
-    }
-    const { clock, random } = this.env
-    await new Promise<void>((resolve) => clock.after(random.int(0, 100), resolve))
-    return { ok: true, value: { released, sessions } }
+  /** Session ids that could still be had from this pod. */
+  *sessions(): Generator<string> {
+    for (const { sessionId } of this.#file?.state.sessions ?? []) yield sessionId
+    const { board } = this.#process ?? {}
+    if (!board) return
+    for (const { sessionId } of board.shelf.all()) yield sessionId
+    for (const shardId of board.shardIds) yield board.shard(shardId)?.session?.sessionId ?? ''
   }
 
-  /** Hands over a snapshot at once, then deltas. */
-  subscribe(subscriber: Subscriber): Cancel {
-    subscriber(this.#snapshot())
-    this.#subscribers.add(subscriber)
-    return () => this.#subscribers.delete(subscriber)
+  /** Shards that have a connection, or are on their way to one, in its process. */
+  held(): number[] {
+    return [...(this.#process?.board.shardIds ?? [])]
   }
 
-  /** Streams break, for instance in the network; the process goes on. */
-  breakStreams(): void {
-    for (const subscriber of [...this.#subscribers]) subscriber('BROKEN')
-    this.#subscribers.clear()
+  summary(shardId: number): ShardSummary | undefined {
+    return this.#process?.board.shard(shardId)
+  }
+
+  stateOf(shardId: number): string | undefined {
+    return this.summary(shardId)?.state
+  }
+
+  boot(): void {
+    const { env } = this
+    const { clock } = env
+    const ageMs = this.#file ? clock.now() - this.#file.at : 0
+    const aged = this.#file?.state.sessions.map((s) => ({ ...s, lastContactMsAgo: s.lastContactMsAgo + ageMs }))
+    const found = this.#file && { ...this.#file.state, sessions: aged ?? [], ageMs }
+    this.draining = false
+    env.discord.trace(`${env.uid}: boots, ${found?.held.length ?? 0} shards in its file`)
+    const process = new SimProcess(env, `${env.uid}/${++this.#boots}`, found, (state) => {
+      if (this.#process === process) this.#file = { state, at: clock.now() }
+    })
+    this.#process = process
   }
 
   /** The process dies without a word. */
   crash(): void {
+    const process = this.#process
+    if (!process) return
     this.env.discord.trace(`${this.env.uid}: dies`)
-    this.alive = false
-    this.#keepalive?.()
-    this.#gathering?.()
-    this.#gathering = undefined
-    for (const shard of this.shards.values()) shard.end()
-    this.shards.clear()
-    this.breakStreams()
+    this.#process = undefined
+    process.keeper.close()
+    process.threads.die()
+    for (const stream of process.readers.open) stream.destroy()
     for (const dies of [...this.onDeath]) dies()
     this.onDeath.clear()
-    this.permits.clear()
   }
 
-  /** Another process in the same pod: it knows nothing. */
-  boot(): void {
-    this.alive = true
-    this.draining = false
-    this.bootId = `${this.env.uid}/${++this.#boots}`
-    this.epoch = 0
-    this.assignment = undefined
-    this.#changed.clear()
-    this.#beat()
+  killThread(): void {
+    const process = this.#process
+    if (!process || this.draining) return
+    const index = this.env.random.int(0, process.threads.count - 1)
+    this.env.discord.trace(`${this.env.uid}: thread ${index} dies`)
+    const { worker } = process
+    process.threads.kill(
+      index,
+      () => worker.threadDied(index),
+      () => worker.threadReplaced(index),
+    )
   }
 
-  /** SIGTERM: close every shard, say the last word. */
-  drain(): void {
-    this.draining = true
-    const sessions = [...this.shards.values()].flatMap((shard) => shard.end())
-    this.shards.clear()
-    this.#emit({ type: 'DELTA', shards: [], gone: [], draining: true })
-    this.#emit({ type: 'DRAINED', sessions })
-    for (const subscriber of [...this.#subscribers]) subscriber('END')
-    this.#subscribers.clear()
-  }
-
-  /** State changes are gathered a little before they are streamed. */
-  changed(shardId?: number): void {
-    if (shardId !== undefined) this.#changed.add(shardId)
-    this.#gathering ??= this.env.clock.after(STATE_GATHER_MS, () => this.#flush())
-  }
-
-  #flush(): void {
-    this.#gathering = undefined
-    const shardIds = [...this.#changed]
-    this.#changed.clear()
-    const shards = shardIds.flatMap((shardId) => this.shards.get(shardId)?.record() ?? [])
-    const gone = shardIds.filter((shardId) => !this.shards.has(shardId))
-    this.#emit({ type: 'DELTA', shards, gone, epoch: this.epoch })
-  }
-
-  #emit(record: StateRecord): void {
-    for (const subscriber of [...this.#subscribers]) subscriber(record)
-  }
-
-  #beat(): void {
-    this.#keepalive = this.env.clock.after(KEEPALIVE_MS, () => {
-      this.#emit({ type: 'DELTA', shards: [], gone: [] })
-      this.#beat()
+  /** The sinks of this worker take nothing for a while. */
+  stallSink(milliseconds: number): void {
+    const threads = this.#process?.threads.threads ?? []
+    for (const { sink } of threads) sink.stall()
+    this.env.clock.after(milliseconds, () => {
+      for (const { sink } of threads) sink.flow()
     })
   }
 
-  #snapshot(): StateRecord {
-    return {
-      type: 'SNAPSHOT',
-      workerId: this.env.ordinal,
-      bootId: this.bootId,
-      epoch: this.epoch,
-      ...(this.assignment && { assignment: this.assignment }),
-      draining: this.draining,
-      sinks: [],
-      shards: [...this.shards.values()].map((shard) => shard.record()),
-    }
+  /** Streams break, for instance in the network; the process goes on. */
+  breakStreams(): void {
+    for (const stream of this.#process?.readers.open ?? []) stream.destroy()
   }
 
-  #refuse(epoch: number): Answer<never> | undefined {
-    if (this.draining) return refusal('DRAINING', 'this worker is going away')
-    if (epoch < this.epoch) return refusal('STALE_EPOCH', `epoch ${epoch} is older than ${this.epoch}`)
-    return undefined
-  }
-
-  /** A new leader begins: what its predecessor permitted and was not used yet is void. */
-  #obey(epoch: number): void {
-    this.epoch = epoch
-    for (const permit of [...this.permits]) if (termOf(permit.epoch) < termOf(epoch)) permit.revoke()
-    this.changed()
+  /** SIGTERM. Resolves when the process has ended, killed at the end of its grace if need be. */
+  async drain(): Promise<void> {
+    const process = this.#process
+    if (!process) return
+    this.draining = true
+    this.env.discord.trace(`${this.env.uid}: SIGTERM`)
+    const { clock } = this.env
+    const killed = new Promise<void>((resolve) => clock.after(GRACE_MS, resolve))
+    const { readers, keeper, worker } = process
+    const drained = drain({
+      ...{ clock, logger: silent, readers, patienceMs: patienceOf(GRACE_MS) },
+      drainWorker: (flushMs) => worker.drain(flushMs),
+      save: () => keeper.save(),
+      closeServer: async () => {},
+      closeThreads: () => process.threads.close(),
+    })
+    await Promise.race([drained, killed])
+    if (this.#process === process) this.crash()
   }
 }
-
-export const refusal = (code: FailureCode, message: string, more = {}): Answer<never> => ({
-  ok: false,
-  failure: failure(code, message, more),
-})
-
-const withheld = (ranges: readonly Range[], shardId: number): boolean =>
-  ranges.some((range) => contains(range, shardId))

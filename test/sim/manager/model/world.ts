@@ -1,6 +1,8 @@
 import { pino } from 'pino'
+import { Registry } from 'prom-client'
 import { GatewayManager } from '../../../../src/manager/gateway-manager.ts'
 import { IdentifyLane } from '../../../../src/manager/identify-lane.ts'
+import { createManagerMetrics } from '../../../../src/manager/metrics.ts'
 import type { SessionInfoAnswer, SessionInfoProblem } from '../../../../src/manager/session-info.ts'
 import { VirtualClock } from '../../../support/virtual-clock.ts'
 import { type ClusterOptions, SimCluster } from './cluster.ts'
@@ -21,6 +23,10 @@ interface Leader {
 }
 
 const silent = pino({ level: 'silent' })
+/** Prometheus' own bookkeeping is no part of what is tested. */
+const metrics = createManagerMetrics(new Registry())
+/** Calm for so long is time enough to resume what can be resumed, in milliseconds: the largest back-offs and a margin. */
+const CALM_MS = 30_000
 
 /** How a leader ends: orderly, by dying, or unaware that another one leads. */
 export type End = 'stopped' | 'crashed' | 'deposed'
@@ -37,6 +43,10 @@ export class World {
   #leader: Leader | undefined
   #term = 0
   #awaited = false
+  /** All has been well since then. */
+  #calmSince: number | undefined
+  /** When it was last so for CALM_MS. */
+  #calmAt = Number.NEGATIVE_INFINITY
 
   constructor(options: WorldOptions) {
     this.random = new Random(options.seed)
@@ -44,6 +54,7 @@ export class World {
     this.clusters = options.clusters.map(
       (cluster) => new SimCluster(cluster, this.clock, this.random.fork(), this.discord),
     )
+    this.discord.excuse = (id, disconnectedAt) => this.#excuse(id, disconnectedAt)
   }
 
   /**
@@ -71,8 +82,12 @@ export class World {
     })
     const term = ++this.#term
     const managers = this.clusters.map(
-      ({ options: { name: cluster } }) =>
-        new GatewayManager({ cluster, clock, random, logger: silent, lane, term, onChange: () => {} }),
+      (each) =>
+        new GatewayManager({
+          ...{ cluster: each.options.name, clock, random, logger: silent, lane, term, metrics },
+          store: each.store(),
+          onChange: () => {},
+        }),
     )
     this.#leader = { lane, managers, host }
     for (const [i, cluster] of this.clusters.entries()) cluster.follow(managers[i] as GatewayManager, host)
@@ -86,6 +101,7 @@ export class World {
   async run(milliseconds: number): Promise<void> {
     const until = this.clock.now() + milliseconds
     while (this.clock.now() < until) {
+      this.#notice()
       for (const cluster of this.clusters) cluster.reconcile()
       await this.clock.advance(Math.min(500, until - this.clock.now()))
     }
@@ -96,9 +112,15 @@ export class World {
     while (this.#awaited) await this.run(500)
     const until = this.clock.now() + limitMs
     while (this.clock.now() < until) {
-      if (this.clusters.every((cluster) => cluster.settled())) return true
-      await this.run(500)
+      const settled = this.#allSettled()
+      // What was just decided is not seen yet, neither by the workers nor by the manager.
+      await this.run(settled ? 2_000 : 500)
+      if (settled && this.#allSettled()) return true
     }
+    return false
+  }
+
+  #allSettled(): boolean {
     return this.clusters.every((cluster) => cluster.settled())
   }
 
@@ -107,15 +129,34 @@ export class World {
     for (const { pods } of this.clusters) for (const { worker } of pods.values()) worker.crash()
   }
 
+  /** Remembers when all was well, and for how long. */
+  #notice(): void {
+    const { faults } = this.discord
+    const quiet = faults.invalidSession === 0 && faults.silence === 0 && faults.fatalCode === undefined
+    const calm = !this.#awaited && quiet && !this.restProblem && this.clusters.every((cluster) => cluster.calm())
+    if (!calm) this.#calmSince = undefined
+    else this.#calmSince ??= this.clock.now()
+    if (this.#calmSince !== undefined && this.clock.now() - this.#calmSince >= CALM_MS) this.#calmAt = this.clock.now()
+  }
+
+  /** Why nobody could have resumed this session: nobody knows it, or all the while something was in the way. */
+  #excuse(id: string, disconnectedAt: number | undefined): string | undefined {
+    const at = disconnectedAt ?? this.clock.now()
+    if (!this.clusters.some((cluster) => cluster.hasCopy(id))) return 'everybody who knew its session is gone'
+    const tooOld = this.clock.now() - at >= 90_000
+    return tooOld && this.#calmAt < at + CALM_MS ? 'trouble for as long as its session lived' : undefined
+  }
+
   #end(leader: Leader, end: End): void {
     if (end === 'crashed') leader.host.die()
     if (end === 'deposed') this.clock.after(this.random.int(1_000, 30_000), () => void this.#stop(leader))
-    else void this.#stop(leader)
+    else void this.#stop(leader, end === 'stopped')
   }
 
-  async #stop({ lane, managers }: Leader): Promise<void> {
+  async #stop({ lane, managers, host }: Leader, save = false): Promise<void> {
     lane.stop()
-    await Promise.all(managers.map((manager) => manager.stop()))
+    await Promise.all(managers.map((manager) => manager.stop(save)))
+    host.die()
   }
 
   #answer(host: Host): Promise<SessionInfoAnswer> {

@@ -1,0 +1,59 @@
+import type { ShardCluster } from '../../src/api/shard-cluster.ts'
+import { agedSession } from '../../src/domain/saved-session.ts'
+import type { SessionStore } from '../../src/manager/ports.ts'
+import type { Clock } from '../../src/support/clock.ts'
+import type { ObjectClient } from '../kube/apply.ts'
+import { secrets } from '../kube/resources.ts'
+import { readSessionsSecret, sessionsSecret, sessionsSecretName } from '../manifests/sessions-secret.ts'
+import type { SecretObject } from './objects.ts'
+
+export interface StoreOptions {
+  readonly client: ObjectClient
+  readonly clock: Clock
+  /** As it is now: who the Secrets belong to, and how many workers there may be. */
+  readonly cluster: () => ShardCluster
+  /** undefined as long as it is not known: then nothing was saved. */
+  readonly totalShards: () => number | undefined
+}
+
+/** Secrets that are read at once. */
+const AT_ONCE = 8
+
+/** Sessions in a Secret per worker, read by name: listing Secrets would be too much of a right. */
+export function secretSessionStore({ client, clock, cluster, totalShards }: StoreOptions): SessionStore {
+  return {
+    async load() {
+      const count = totalShards()
+      if (count === undefined) return []
+      const owner = cluster()
+      const ordinals = ordinalsOf(owner)
+      const read = async (ordinal: number) => {
+        const { namespace } = owner.metadata
+        const name = sessionsSecretName(owner, count, ordinal)
+        const secret = await client.get<SecretObject>(secrets, { namespace, name })
+        const saved = readSessionsSecret(secret?.data)
+        if (!saved) return []
+        // Another replica's clock may run ahead: nothing was saved in the future.
+        const ageMs = Math.max(0, clock.date().getTime() - saved.savedAt)
+        const everyMs = owner.spec.sessions.saveIntervalSeconds * 1_000
+        return saved.sessions.map((session) => agedSession(session, ageMs, everyMs))
+      }
+      const found = []
+      for (let i = 0; i < ordinals.length; i += AT_ONCE)
+        found.push(...(await Promise.all(ordinals.slice(i, i + AT_ONCE).map(read))))
+      return found.flat()
+    },
+    async save(ordinal, sessions) {
+      const count = totalShards()
+      if (count === undefined) return
+      const saved = { savedAt: clock.date().getTime(), sessions }
+      await client.apply(secrets, sessionsSecret(cluster(), count, ordinal, saved))
+    },
+  }
+}
+
+/** Workers that are wanted, and those that status still shows: a scale may have been under way. */
+function ordinalsOf({ spec, status }: ShardCluster): number[] {
+  const known = status?.workerStatuses?.map(({ ordinal }) => ordinal) ?? []
+  return [...new Set([...Array(spec.totalWorkers).keys(), ...known])]
+}

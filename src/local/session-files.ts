@@ -1,0 +1,56 @@
+import { createHash } from 'node:crypto'
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { z } from 'zod'
+import { agedSession } from '../domain/saved-session.ts'
+import type { SessionStore } from '../manager/ports.ts'
+import { sessionSchema } from '../protocol/session.ts'
+import type { Clock } from '../support/clock.ts'
+
+const fileSchema = z.object({
+  /** Milliseconds since 1970. */
+  savedAt: z.number(),
+  sessions: z.array(sessionSchema.extend({ connected: z.boolean() })),
+})
+
+/**
+ * Where the sessions of a manifest's ShardClusters outlive a run: below XDG_STATE_HOME (usually ~/.local/state), by the
+ * path of the manifest.
+ */
+export function sessionsFolder(manifest: string, environment: Record<string, string | undefined>): string {
+  const home = environment['XDG_STATE_HOME'] || join(homedir(), '.local', 'state')
+  const key = createHash('sha256').update(resolve(manifest)).digest('hex').slice(0, 16)
+  return join(home, 'shardcluster', key)
+}
+
+/** Sessions in a file per worker, which only this user can read: what Secrets are in Kubernetes. */
+export function fileSessionStore(directory: string, clock: Clock, saveEveryMs: () => number): SessionStore {
+  return {
+    async load() {
+      const names = await readdir(directory).catch(() => [])
+      const read = async (name: string) => {
+        const parsed = fileSchema.safeParse(jsonOr(await readFile(join(directory, name), 'utf8').catch(() => '')))
+        if (!parsed.success) return []
+        const ageMs = Math.max(0, clock.date().getTime() - parsed.data.savedAt)
+        return parsed.data.sessions.map((session) => agedSession(session, ageMs, saveEveryMs()))
+      }
+      return (await Promise.all(names.filter((name) => name.endsWith('.json')).map(read))).flat()
+    },
+    async save(ordinal, sessions) {
+      await mkdir(directory, { recursive: true, mode: 0o700 })
+      const path = join(directory, `sessions-${ordinal}.json`)
+      const text = JSON.stringify({ savedAt: clock.date().getTime(), sessions })
+      await writeFile(`${path}.new`, text, { mode: 0o600 })
+      await rename(`${path}.new`, path)
+    },
+  }
+}
+
+function jsonOr(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,44 @@
+import { Counter, Histogram, type Registry } from 'prom-client'
+import type { IdentifyCause } from './identify-cause.ts'
+
+/** What a manager counts, by ShardCluster (`namespace/name`). */
+export interface ManagerMetrics {
+  /** An IDENTIFY was sent, or may have been: one of the daily budget. `result`: `READY`, or the failure's code. */
+  identify(cluster: string, cause: IdentifyCause, result: string): void
+  /** A shard that one worker gave up is connected on another, after so many milliseconds. */
+  handedOver(cluster: string, milliseconds: number): void
+  /** Shards that were given to a worker with a session to resume, and without one. */
+  assigned(cluster: string, withSession: number, without: number): void
+}
+
+/** Registers the metrics of all managers of a process. */
+export function createManagerMetrics(registry: Registry): ManagerMetrics {
+  const registers = [registry]
+  const identifies = new Counter({
+    name: 'shardcluster_identifies_total',
+    help: 'IDENTIFYs of the daily budget that were spent, by why they were needed and what came of them.',
+    labelNames: ['cluster', 'cause', 'result'],
+    registers,
+  })
+  const handOvers = new Histogram({
+    name: 'shardcluster_hand_over_seconds',
+    help: 'Time from a worker giving up a shard to the shard being connected on another.',
+    labelNames: ['cluster'],
+    buckets: [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 90],
+    registers,
+  })
+  const assigned = new Counter({
+    name: 'shardcluster_assigned_shards_total',
+    help: 'Shards given to a worker that did not hold them, by whether a session to resume came with them.',
+    labelNames: ['cluster', 'session'],
+    registers,
+  })
+  return {
+    identify: (cluster, cause, result) => identifies.inc({ cluster, cause, result }),
+    handedOver: (cluster, milliseconds) => handOvers.observe({ cluster }, milliseconds / 1_000),
+    assigned(cluster, withSession, without) {
+      if (withSession > 0) assigned.inc({ cluster, session: 'known' }, withSession)
+      if (without > 0) assigned.inc({ cluster, session: 'none' }, without)
+    },
+  }
+}
