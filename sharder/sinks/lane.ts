@@ -4,13 +4,14 @@ import { type FeedMark, Slab } from './slab.ts'
 /** Events wait this long for company before they are sent, in milliseconds. */
 const GATHER_MS = 20
 
-/** Empty slabs that are kept when a lane has nothing to send. */
+/** Empty slabs that are kept for ever. */
 const SPARE_SLABS = 2
 /**
- * And while it is busy: a burst outruns the sink, and memory that is new for each batch is a mark-sweep every few
- * megabytes and a page fault every 4 KB, together a third of an event's cost.
+ * And until it has been at rest for a while, in milliseconds: a burst outruns the sink, and memory that is new for each
+ * batch is a mark-sweep every few megabytes and a page fault every 4 KB, together a third of an event's cost.
  */
 const SPARE_SLABS_BUSY = 16
+const REST_MS = 1_000
 
 export interface LaneOptions {
   readonly clock: Clock
@@ -29,6 +30,7 @@ export class Lane {
   #sending = false
   #due = false
   #cancelTimer: Cancel | undefined
+  #cancelRest: Cancel | undefined
   #idle: (() => void)[] = []
 
   constructor(options: LaneOptions) {
@@ -59,6 +61,7 @@ export class Lane {
 
   close(): void {
     this.#cancelTimer?.()
+    this.#cancelRest?.()
   }
 
   #start(): Slab {
@@ -97,8 +100,17 @@ export class Lane {
       // The sink is closed.
     }
     this.#sending = false
-    this.#spare.length = Math.min(this.#spare.length, SPARE_SLABS)
     for (const resolve of this.#idle.splice(0)) resolve()
+    this.#rest()
+  }
+
+  /** Gives back what only a burst needs, once it is over. */
+  #rest(): void {
+    if (this.#spare.length <= SPARE_SLABS || this.#cancelRest) return
+    this.#cancelRest = this.#options.clock.after(REST_MS, () => {
+      this.#cancelRest = undefined
+      if (!this.#sending) this.#spare.length = Math.min(this.#spare.length, SPARE_SLABS)
+    })
   }
 
   #next(): Slab | undefined {
