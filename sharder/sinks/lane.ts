@@ -1,20 +1,13 @@
 import type { Cancel, Clock } from '../../src/support/clock.ts'
-import { type FeedMark, Slab } from './slab.ts'
+import type { FeedMark, Slab } from './slab.ts'
+import type { SlabPool } from './slab-pool.ts'
 
 /** Events wait this long for company before they are sent, in milliseconds. */
 const GATHER_MS = 20
 
-/** Empty slabs that are kept for ever. */
-const SPARE_SLABS = 2
-/**
- * And until it has been at rest for a while, in milliseconds: a burst outruns the sink, and memory that is new for each
- * batch is a mark-sweep every few megabytes and a page fault every 4 KB, together a third of an event's cost.
- */
-const SPARE_SLABS_BUSY = 16
-const REST_MS = 1_000
-
 export interface LaneOptions {
   readonly clock: Clock
+  readonly slabs: SlabPool
   /** Resolves when the sink has confirmed the slab, however long that takes; rejects only when the sink is closed. */
   readonly deliver: (slab: Slab) => Promise<void>
   /** The number of bytes or events that wait has changed by so much. */
@@ -25,12 +18,10 @@ export interface LaneOptions {
 export class Lane {
   readonly #options: LaneOptions
   readonly #waiting: Slab[] = []
-  readonly #spare: Slab[] = []
   #open: Slab | undefined
   #sending = false
   #due = false
   #cancelTimer: Cancel | undefined
-  #cancelRest: Cancel | undefined
   #idle: (() => void)[] = []
 
   constructor(options: LaneOptions) {
@@ -61,11 +52,10 @@ export class Lane {
 
   close(): void {
     this.#cancelTimer?.()
-    this.#cancelRest?.()
   }
 
   #start(): Slab {
-    const slab = this.#spare.pop() ?? new Slab()
+    const slab = this.#options.slabs.take()
     this.#open = slab
     this.#options.onHeld(slab.size, 0)
     this.#cancelTimer ??= this.#options.clock.after(GATHER_MS, () => {
@@ -94,23 +84,13 @@ export class Lane {
         await this.#options.deliver(slab)
         slab.acknowledge()
         this.#options.onHeld(-slab.size, -slab.events)
-        if (slab.reset() && this.#spare.length < SPARE_SLABS_BUSY) this.#spare.push(slab)
+        this.#options.slabs.give(slab)
       }
     } catch {
       // The sink is closed.
     }
     this.#sending = false
     for (const resolve of this.#idle.splice(0)) resolve()
-    this.#rest()
-  }
-
-  /** Gives back what only a burst needs, once it is over. */
-  #rest(): void {
-    if (this.#spare.length <= SPARE_SLABS || this.#cancelRest) return
-    this.#cancelRest = this.#options.clock.after(REST_MS, () => {
-      this.#cancelRest = undefined
-      if (!this.#sending) this.#spare.length = Math.min(this.#spare.length, SPARE_SLABS)
-    })
   }
 
   #next(): Slab | undefined {
