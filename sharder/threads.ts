@@ -45,10 +45,10 @@ const REPLACE = { baseMs: 100, capMs: 10_000 }
 const HEALTHY_MS = 60_000
 
 /**
- * A thread makes hardly any garbage, but V8 would let its young generation grow to 48 MB before it looks: a pod of 500
- * idle shards is a quarter smaller with this, and forwarding is no slower.
+ * A thread makes hardly any garbage, but V8 would let its young generation grow to 48 MB before it looks. The same as
+ * WORKER_RUNTIME says, for pods whose NODE_OPTIONS the user has set: semi-spaces of 1 MB, of which V8 counts three.
  */
-const LIMITS = { maxYoungGenerationSizeMb: 6 }
+const LIMITS = { maxYoungGenerationSizeMb: 3 }
 
 /** One worker thread and its successors. */
 class ThreadSlot {

@@ -70,8 +70,9 @@ export class Attempt {
   constructor(options: AttemptOptions) {
     this.#options = options
     this.#host = options.host
-    const { purpose, gateway, timings, onOpen } = options
+    const { purpose, gateway, clock, timings, onOpen } = options
     this.connection = new Connection({
+      clock,
       url: gatewayUrl(purpose.permit ? gateway.url : purpose.url, gateway),
       compressed: gateway.compression === 'ZlibStream',
       handshakeTimeoutMs: timings.handshake,

@@ -1,6 +1,6 @@
-import { createSecureContext, type SecureContext } from 'node:tls'
-import { WebSocket } from 'ws'
+import type { Clock } from '../../src/support/clock.ts'
 import { createInflater, type Inflater, MAX_PAYLOAD_BYTES, type OnPayload } from './inflater.ts'
+import { WebSocketClient } from './websocket/client.ts'
 
 /** How one WebSocket ended. */
 export interface Closed {
@@ -12,6 +12,7 @@ export interface Closed {
 }
 
 export interface ConnectionOptions {
+  readonly clock: Clock
   /** With `v`, `encoding` and `compress`. */
   readonly url: string
   readonly compressed: boolean
@@ -23,69 +24,53 @@ export interface ConnectionOptions {
   readonly onClosed: (closed: Closed) => void
 }
 
-/** A peer that does not answer a close frame is cut off after this long, in milliseconds (ws itself waits 30 s). */
-const CLOSE_PATIENCE_MS = 1_000
-
-/** One for all sockets of a thread: 17 KB less for each, and half a millisecond less a handshake. */
-let secureContext: SecureContext | undefined
-
 /** One WebSocket to a gateway. Its closures know this socket only, so that a stale one can do no harm. */
 export class Connection {
-  readonly #ws: WebSocket
+  readonly #client: WebSocketClient
   readonly #options: ConnectionOptions
   readonly #inflater: Inflater | undefined
   #over = false
   #byUs: { readonly code: number; readonly reason: string } | undefined
-  #paused = false
-  #patience: NodeJS.Timeout | undefined
-  #error: Error | undefined
 
   constructor(options: ConnectionOptions) {
     this.#options = options
-    const { url, compressed, handshakeTimeoutMs: handshakeTimeout } = options
-    if (url.startsWith('wss:')) secureContext ??= createSecureContext()
-    this.#ws = new WebSocket(url, {
-      perMessageDeflate: false,
-      skipUTF8Validation: true,
-      maxPayload: MAX_PAYLOAD_BYTES,
-      handshakeTimeout,
-      ...(url.startsWith('wss:') && { secureContext }),
-    })
+    const { clock, url, compressed, handshakeTimeoutMs } = options
     const payload: OnPayload = (bytes, from, to) => this.#payload(bytes, from, to)
-    this.#inflater = compressed ? createInflater(payload, (error) => this.close(4000, error.message)) : undefined
-    this.#ws.on('open', () => this.#opened())
-    this.#ws.on('message', (data: Buffer, isBinary) => {
-      if (this.#inflater !== undefined && isBinary) this.#inflater.write(data)
-      else payload(data, 0, data.length)
+    const inflater = compressed ? createInflater(payload, (error) => this.close(4000, error.message)) : undefined
+    this.#inflater = inflater
+    this.#client = new WebSocketClient({
+      url,
+      clock,
+      handshakeTimeoutMs,
+      maxBytes: MAX_PAYLOAD_BYTES,
+      onOpen: () => this.#opened(),
+      onMessage: inflater
+        ? (bytes, from, to, binary) => (binary ? inflater.write(bytes, from, to) : payload(bytes, from, to))
+        : payload,
+      onClosed: (code, reason) => this.#closed(code, reason),
     })
-    // An error is always followed by a close, which is what counts.
-    this.#ws.on('error', (error) => {
-      this.#error = error
-    })
-    this.#ws.on('close', (code, reason) => this.#closed(code, reason.toString('utf8')))
   }
 
-  get socket(): WebSocket {
-    return this.#ws
+  /** As discordeno asks for it: the numbers of the DOM's WebSocket. */
+  get readyState(): number {
+    return this.open ? READY_STATE_OPEN : READY_STATE_CLOSED
   }
 
   get open(): boolean {
-    return !this.#over && this.#ws.readyState === WebSocket.OPEN
+    return !this.#over && this.#client.open
   }
 
   send(text: string): void {
-    if (this.open) this.#ws.send(text)
+    if (this.open) this.#client.send(text)
   }
 
   /** Stops reading, so that the sender feels it, until resume(). A socket that is not open yet stops when it is. */
   pause(): void {
-    this.#paused = true
-    this.#ws.pause()
+    this.#client.pause()
   }
 
   resume(): void {
-    this.#paused = false
-    this.#ws.resume()
+    this.#client.resume()
   }
 
   /** Ends it: no payload is delivered from now on, and onClosed follows within a second. */
@@ -93,17 +78,11 @@ export class Connection {
     if (this.#over) return
     this.#over = true
     this.#byUs = { code, reason }
-    // A paused socket never reads the answer to its close frame.
-    this.#ws.resume()
-    // Reasons are limited to 123 bytes; ours are ASCII.
-    this.#ws.close(code, reason.slice(0, 123))
-    this.#patience = setTimeout(() => this.#ws.terminate(), CLOSE_PATIENCE_MS)
+    this.#client.close(code, reason)
   }
 
   #opened(): void {
-    if (this.#over) return
-    if (this.#paused) this.#ws.pause()
-    this.#options.onOpen()
+    if (!this.#over) this.#options.onOpen()
   }
 
   #payload(bytes: Buffer, from: number, to: number): void {
@@ -117,10 +96,15 @@ export class Connection {
 
   #closed(code: number, reason: string): void {
     this.#over = true
-    clearTimeout(this.#patience)
     this.#inflater?.close()
     const byUs = this.#byUs
-    const why = byUs?.reason ?? (reason || this.#error?.message || '')
-    this.#options.onClosed({ code: byUs?.code ?? code, reason: why, byUs: byUs !== undefined })
+    this.#options.onClosed({
+      code: byUs?.code ?? code,
+      reason: byUs?.reason ?? reason,
+      byUs: byUs !== undefined,
+    })
   }
 }
+
+const READY_STATE_OPEN = 1
+const READY_STATE_CLOSED = 3

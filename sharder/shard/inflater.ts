@@ -8,8 +8,8 @@ export type OnPayload = (bytes: Buffer, from: number, to: number) => void
 
 /** The decompression context of one connection. */
 export interface Inflater {
-  /** Takes one WebSocket message. */
-  write(message: Buffer): void
+  /** Takes one WebSocket message, bytes [from, to); the memory is the caller's again afterwards. */
+  write(bytes: Buffer, from: number, to: number): void
   /** Frees the native context now instead of at the next garbage collection. */
   close(): void
 }
@@ -34,10 +34,10 @@ let scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
 class EndOfPayload {
   #lastFour = 0xffffffff
 
-  /** Whether the stream so far, with `message` as its newest part, ends a payload. */
-  reachedBy(message: Buffer): boolean {
-    for (let i = Math.max(0, message.length - 4); i < message.length; i++)
-      this.#lastFour = ((this.#lastFour << 8) | (message[i] as number)) >>> 0
+  /** Whether the stream so far, with [from, to) as its newest part, ends a payload. */
+  reachedBy(bytes: Buffer, from: number, to: number): boolean {
+    for (let i = Math.max(from, to - 4); i < to; i++)
+      this.#lastFour = ((this.#lastFour << 8) | (bytes[i] as number)) >>> 0
     return this.#lastFour === 0x0000ffff
   }
 }
@@ -78,17 +78,17 @@ class NativeInflater implements Inflater {
     })
   }
 
-  write(message: Buffer): void {
+  write(bytes: Buffer, from: number, to: number): void {
     if (this.#over) return
     let end: number
     try {
-      end = this.#inflate(message)
+      end = this.#inflate(bytes, from, to)
     } catch (error) {
       this.#over = true
       this.#onError(error as Error)
       return
     }
-    if (this.#end.reachedBy(message)) this.#onPayload(scratch, 0, end)
+    if (this.#end.reachedBy(bytes, from, to)) this.#onPayload(scratch, 0, end)
     else this.#held = Buffer.from(scratch.subarray(0, end))
     if (scratch.length > 8 * SCRATCH_BYTES) scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
   }
@@ -100,14 +100,14 @@ class NativeInflater implements Inflater {
   }
 
   /** @returns how much of `scratch` is used. */
-  #inflate(message: Buffer): number {
+  #inflate(bytes: Buffer, from: number, to: number): number {
     let end = this.#takeHeld()
-    let left = message.length
+    let left = to - from
     for (let full = true; left > 0 || full; ) {
       if (end === scratch.length) grow(end)
       const room = scratch.length - end
       const { _handle, _writeState } = this.#stream
-      _handle.writeSync(constants.Z_SYNC_FLUSH, message, message.length - left, left, scratch, end, room)
+      _handle.writeSync(constants.Z_SYNC_FLUSH, bytes, to - left, left, scratch, end, room)
       if (this.#stream.destroyed) throw new Error('the zlib stream is corrupt', { cause: this.#cause })
       const [roomLeft = 0, inputLeft = 0] = _writeState
       // Neither read nor written, with room for both: the stream has ended, which a gateway's never does.
@@ -155,10 +155,10 @@ export const createStreamInflater: InflaterFactory = (onPayload, onError) => {
     else parts.push(part)
   })
   return {
-    write(message) {
+    write(bytes, from, to) {
       if (over) return
-      const whole = end.reachedBy(message)
-      stream.write(message, () => {
+      const whole = end.reachedBy(bytes, from, to)
+      stream.write(Buffer.from(bytes.subarray(from, to)), () => {
         if (!whole || over) return
         const all = Buffer.concat(parts, size)
         parts = []

@@ -208,7 +208,7 @@ export class ManagedShard extends SessionShard implements AttemptHost {
       this.#attempt = attempt
       this.connectionInUse = attempt.connection
       // discordeno's isOpen() and send() look at it.
-      this.socket = attempt.connection.socket as unknown as NonNullable<typeof this.socket>
+      this.socket = attempt.connection as unknown as NonNullable<typeof this.socket>
     })
     this.stopHeartbeating()
     this.#attempt = undefined

@@ -8,6 +8,7 @@ import { Lane } from './lane.ts'
 import type { SecretFile } from './secret-file.ts'
 import type { Feed, Sink, SinkChanged } from './sink.ts'
 import type { FeedMark, Slab } from './slab.ts'
+import { SlabPool } from './slab-pool.ts'
 import { Pool } from './undici-pool.ts'
 
 export interface HttpSinkOptions {
@@ -44,6 +45,7 @@ export class HttpSink implements Sink {
   readonly #pool: UndiciPool
   readonly #path: string
   readonly #lanes: readonly Lane[]
+  readonly #slabs: SlabPool
   readonly #closed = new AbortController()
   readonly #mostBytes: number
   readonly #timeoutMs: number
@@ -59,9 +61,11 @@ export class HttpSink implements Sink {
     const { origin, pathname, search } = new URL(options.url)
     this.#path = pathname + search
     this.#pool = new Pool(origin, { connections: LANES, pipelining: 1, connect: { timeout: 5_000 } })
+    this.#slabs = new SlabPool(options.clock)
     const lane = () =>
       new Lane({
         clock: options.clock,
+        slabs: this.#slabs,
         deliver: (slab) => this.#deliver(slab),
         onHeld: (bytes, events) => this.#held(bytes, events),
       })
@@ -101,6 +105,7 @@ export class HttpSink implements Sink {
   async close(): Promise<void> {
     this.#closed.abort()
     for (const lane of this.#lanes) lane.close()
+    this.#slabs.close()
     await this.#pool.destroy()
   }
 

@@ -1,14 +1,13 @@
 import type { Cancel, Clock } from '../../src/support/clock.ts'
-import { type FeedMark, Slab } from './slab.ts'
+import type { FeedMark, Slab } from './slab.ts'
+import type { SlabPool } from './slab-pool.ts'
 
 /** Events wait this long for company before they are sent, in milliseconds. */
 const GATHER_MS = 20
 
-/** Empty slabs that are kept for the next burst. */
-const SPARE_SLABS = 2
-
 export interface LaneOptions {
   readonly clock: Clock
+  readonly slabs: SlabPool
   /** Resolves when the sink has confirmed the slab, however long that takes; rejects only when the sink is closed. */
   readonly deliver: (slab: Slab) => Promise<void>
   /** The number of bytes or events that wait has changed by so much. */
@@ -19,7 +18,6 @@ export interface LaneOptions {
 export class Lane {
   readonly #options: LaneOptions
   readonly #waiting: Slab[] = []
-  readonly #spare: Slab[] = []
   #open: Slab | undefined
   #sending = false
   #due = false
@@ -57,7 +55,7 @@ export class Lane {
   }
 
   #start(): Slab {
-    const slab = this.#spare.pop() ?? new Slab()
+    const slab = this.#options.slabs.take()
     this.#open = slab
     this.#options.onHeld(slab.size, 0)
     this.#cancelTimer ??= this.#options.clock.after(GATHER_MS, () => {
@@ -86,7 +84,7 @@ export class Lane {
         await this.#options.deliver(slab)
         slab.acknowledge()
         this.#options.onHeld(-slab.size, -slab.events)
-        if (slab.reset() && this.#spare.length < SPARE_SLABS) this.#spare.push(slab)
+        this.#options.slabs.give(slab)
       }
     } catch {
       // The sink is closed.

@@ -34,7 +34,7 @@ async function inflated(make: InflaterFactory, messages: readonly Buffer[], want
     out.push(bytes.toString('utf8', from, to))
     if (out.length === wanted) resolve(out)
   }, resolve)
-  for (const message of messages) inflater.write(message)
+  for (const message of messages) inflater.write(message, 0, message.length)
   const result = await promise
   inflater.close()
   return result
