@@ -49,7 +49,7 @@ describe('the pods of the workers', () => {
     expect(Object.fromEntries(files)).toEqual({
       [settings.tokenFile]: 'bot.token',
       [settings.authorizationFile]: 'bot-sharder-key.authorization',
-      [String(settings.sinks[0]?.http.authorizationFile)]: 'bot.events-authorization',
+      [String(settings.sinks[0]?.http?.authorizationFile)]: 'bot.events-authorization',
     })
     expect(settings).toMatchObject({
       workerId: 1,
