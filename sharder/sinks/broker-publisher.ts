@@ -62,7 +62,7 @@ export class BrokerPublisher implements Publisher {
   /** Publishes, and ends a connection on which nothing is confirmed any more: a cut network says nothing. */
   async #guarded(link: BrokerLink, slab: Slab): Promise<void> {
     const { clock, timeoutMs = TIMEOUT_MS } = this.#options
-    let seen = -1
+    let seen = slab.index?.confirmations ?? 0
     let late = false
     let cancel = () => {}
     const watch = () => {

@@ -30,7 +30,7 @@ export async function connectRabbitmq(
   }
   let connection: ChannelModel | undefined
   try {
-    connection = await connect(address, { timeout: CONNECT_TIMEOUT_MS, ...(tls && { servername: host, ...tls }) })
+    connection = await connect(address, { timeout: CONNECT_TIMEOUT_MS, ...tls })
     const link = new RabbitmqLink(connection, await connection.createConfirmChannel(), settings, naming)
     await link.checkExchange()
     return link
@@ -86,14 +86,12 @@ class RabbitmqLink implements BrokerLink {
   }
 
   async close(): Promise<void> {
-    const blocked = this.#blocked
-    this.#ended ??=
-      blocked === undefined
-        ? new Error('the connection was given up')
-        : new Refused({ kind: 'failed', message: `RabbitMQ takes no messages (${blocked}): free its memory or disk` })
+    const why = this.#blocked === undefined ? '' : ` (${this.#blocked}): free its memory or disk`
+    this.#ended ??= new Refused({ kind: 'failed', message: `RabbitMQ confirmed nothing for too long${why}` })
     // A polite close waits for an answer, which a cut network or a blocked server does not give.
     const { stream } = this.#connection.connection as unknown as { readonly stream: Socket }
-    stream.destroy()
+    // With an error, or amqplib goes on waiting for the server.
+    stream.destroy(new Error('the connection was given up'))
   }
 
   #send(slab: Slab, i: number): Promise<void> {

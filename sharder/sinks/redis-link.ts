@@ -19,7 +19,7 @@ export async function connectRedis(
   const redis = new Redis({
     host: hostname.replace(/^\[|\]$/g, ''),
     port: port === '' ? 6379 : Number(port),
-    ...(tls && { tls: { servername: hostname, ...tls } }),
+    ...(tls && { tls }),
     lazyConnect: true,
     connectTimeout: CONNECT_TIMEOUT_MS,
     keepAlive: KEEP_ALIVE_MS,
