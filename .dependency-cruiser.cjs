@@ -39,7 +39,8 @@ module.exports = {
     {
       name: 'brokers-only-where-configured',
       severity: 'error',
-      comment: 'the client library of a broker is some MB in every thread: it is loaded with the first sink of its kind',
+      comment:
+        'the client library of a broker is some MB in every thread: it is loaded with the first sink of its kind',
       from: { path: '^sharder/' },
       to: { path: '^sharder/sinks/(nats|redis|rabbitmq)-link\\.ts$', dynamic: false },
     },
