@@ -24,7 +24,8 @@ export async function connectNats(
     const connection = await connect({
       servers: settings.servers,
       ...(password !== undefined && login(password)),
-      ...(credentials !== undefined && { authenticator: credsAuthenticator(Buffer.from(credentials)) }),
+      // The parser wants a line feed at the end, which a secret loses when it is read.
+      ...(credentials !== undefined && { authenticator: credsAuthenticator(Buffer.from(`${credentials}\n`)) }),
       ...(tls && { tls }),
       timeout: CONNECT_TIMEOUT_MS,
       pingInterval: PING_MS,
@@ -79,6 +80,11 @@ function refused(error: unknown, subject: string): unknown {
       { kind: 'unauthorized', message: 'NATS refused the credentials: put the right ones into their Secret' },
       { cause: error },
     )
+  if ((error as Error).message === 'unable to parse credentials')
+    return new Refused({
+      kind: 'unauthorized',
+      message: 'the credentials are no NATS credentials file: put what nsc makes into their Secret',
+    })
   const permission = permissionViolation(error)
   if (permission)
     return new Refused(

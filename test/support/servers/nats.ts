@@ -1,18 +1,27 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { jetstream, jetstreamManager, type StreamConfig } from '@nats-io/jetstream'
-import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node'
 import { freePorts } from '../apiserver/ports.ts'
 import { Broker, type Delivered, USER } from './broker.ts'
+import type { NatsAccounts } from './nats-accounts.ts'
 import type { ServerPrograms } from './programs.ts'
 
 export const STREAM = 'DISCORD'
 
 /** nats-server with JetStream on files. */
 export class NatsServer extends Broker {
-  static async start({ tls = false } = {}): Promise<NatsServer> {
+  readonly #accounts: NatsAccounts | undefined
+
+  constructor(port: number, tls: boolean, accounts?: NatsAccounts) {
+    super(port, tls)
+    this.#accounts = accounts
+  }
+
+  /** `accounts`: users have credentials files instead of passwords. */
+  static async start({ tls = false, accounts = undefined as NatsAccounts | undefined } = {}): Promise<NatsServer> {
     const [port = 0] = await freePorts(1)
-    const server = new NatsServer(port, tls)
+    const server = new NatsServer(port, tls, accounts)
     await server.start()
     return server
   }
@@ -44,8 +53,9 @@ export class NatsServer extends Broker {
   async with<T>(work: (connection: NatsConnection) => Promise<T>): Promise<T> {
     const connection = await connect({
       servers: `localhost:${this.port}`,
-      user: USER.username,
-      pass: USER.password,
+      ...(this.#accounts
+        ? { authenticator: credsAuthenticator(Buffer.from(this.#accounts.credentials)) }
+        : { user: USER.username, pass: USER.password }),
       ...(this.tls && { tls: { ca: readFileSync(this.caFile, 'utf8') } }),
     })
     try {
@@ -62,7 +72,7 @@ export class NatsServer extends Broker {
       'nats.conf',
       `listen: "127.0.0.1:${this.port}"
 jetstream { store_dir: "${join(directory, 'store')}" }
-authorization { user: "${USER.username}", password: "${USER.password}" }
+${this.#accounts?.configuration ?? `authorization { user: "${USER.username}", password: "${USER.password}" }`}
 ${this.tls ? tls : ''}`,
     )
     return { command: nats, args: ['--config', config] }
