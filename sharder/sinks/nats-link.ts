@@ -85,12 +85,22 @@ function refused(error: unknown, subject: string): unknown {
       kind: 'unauthorized',
       message: 'the credentials are no NATS credentials file: put what nsc makes into their Secret',
     })
+  if (error instanceof errors.InvalidArgumentError && error.message.includes('max_payload'))
+    return new Refused({
+      kind: 'failed',
+      message: `an event for ${subject} is larger than max_payload of the server: raise it, 8 MB is enough for any guild`,
+    })
   const permission = permissionViolation(error)
   if (permission)
     return new Refused(
       { kind: 'unauthorized', message: `NATS lets this user not ${permission}: give it that right` },
       { cause: error },
     )
+  return notTaken(error, subject)
+}
+
+/** What JetStream itself says. */
+function notTaken(error: unknown, subject: string): unknown {
   if (error instanceof JetStreamApiError) {
     const message = `JetStream refused an event for ${subject} (${error.message}): see the stream's limits and state`
     return new Refused({ kind: 'failed', message }, { cause: error })

@@ -36,6 +36,8 @@ export async function connectRedis(
   redis.on('error', (error: Error) => {
     last = error
   })
+  // A server that hangs accepts connections and says nothing.
+  const late = setTimeout(() => redis.disconnect(), CONNECT_TIMEOUT_MS)
   try {
     await redis.connect()
     if (password !== undefined) await (username === undefined ? redis.auth(password) : redis.auth(username, password))
@@ -45,6 +47,8 @@ export async function connectRedis(
   } catch (error) {
     redis.disconnect()
     throw refused((error as Error).message.startsWith('Connection is closed') ? (last ?? error) : error)
+  } finally {
+    clearTimeout(late)
   }
 }
 

@@ -86,8 +86,8 @@ export function losesNothing(name: string, kind: KindUnderTest): void {
           broker.pause()
           await until(() => test.fullTimes > 0)
           // Longer than a confirmation is waited for: the batches in flight are given up and sent again.
-          await wait(3_000)
-          held = sent.heldBytes()
+          await wait(2_500)
+          held = await sent.heldBytes()
           broker.resume()
         },
         { pauseMs: 0, padding: 2_000 },

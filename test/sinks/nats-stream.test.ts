@@ -77,7 +77,7 @@ describe('a JetStream stream', () => {
     await server.createStream({ max_msgs: 200, discard: DiscardPolicy.New })
     const traffic = new Traffic(open(), 5)
     const delivered: { topic: string; body: string }[] = []
-    await traffic.send(400)
+    const sent = traffic.send(400)
     await until(() => test.sink.record().state === 'Failing')
     expect(test.sink.record().message).toMatch(/maximum messages exceeded/)
     await server.with(async (connection) => {
@@ -91,7 +91,16 @@ describe('a JetStream stream', () => {
         if (delivered.length === 2_000) break
       }
     })
+    await sent
     await test.sink.flush(10_000)
     expect(traffic.account(delivered)).toEqual({ sent: 2_000, lost: 0, duplicates: 0, overtaken: 0 })
+  })
+
+  it('that cannot take so large an event makes the sink say what to raise', async () => {
+    await server.createStream()
+    const sink = open()
+    add(sink.open(0, 0, 'session'), 0, 1, 1_200_000)
+    await until(() => sink.record().state === 'Failing')
+    expect(sink.record().message).toMatch(/larger than max_payload of the server.*raise it/)
   })
 })

@@ -58,10 +58,12 @@ describe('a Redis stream', () => {
   it('that the server has no memory for holds events up, in their order', async () => {
     const traffic = new Traffic(open())
     await server.with((redis) => redis.config('SET', 'maxmemory', '3mb'))
-    await traffic.send(400)
+    const sent = traffic.send(400)
     await until(() => test.sink.record().state === 'Failing')
     expect(test.sink.record().message).toMatch(/OOM/)
+    await new Promise((resolve) => setTimeout(resolve, 500))
     await server.with((redis) => redis.config('SET', 'maxmemory', '0'))
+    await sent
     await test.sink.flush(10_000)
     expect(traffic.account(await server.read())).toMatchObject({ sent: 8_000, lost: 0, overtaken: 0 })
   })
