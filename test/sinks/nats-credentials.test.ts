@@ -17,7 +17,7 @@ afterEach(async () => {
 
 it('takes a NATS credentials file, and another when the first is refused', async () => {
   const accounts = natsAccounts()
-  server = await NatsServer.start({ accounts })
+  server = await NatsServer.start({ access: accounts })
   await server.createStream()
   const credentialsFile = server.file('nats.creds', natsAccounts().credentials)
   const servers = [`nats://localhost:${server.port}`]
@@ -27,6 +27,22 @@ it('takes a NATS credentials file, and another when the first is refused', async
   await until(() => sink.record().state === 'Unauthorized')
   expect(sink.record().message).toMatch(/refused the credentials/)
   server.file('nats.creds', accounts.credentials)
+  expect(await sink.flush(10_000)).toBe(true)
+  expect(traffic.account(await server.read())).toEqual({ sent: 80, lost: 0, duplicates: 0, overtaken: 0 })
+})
+
+it('takes a password without a user name as a token', async () => {
+  const token = 'a token for tests'
+  server = await NatsServer.start({
+    access: { configuration: `authorization { token: "${token}" }`, client: { token } },
+  })
+  await server.createStream()
+  test.setPassword(token)
+  const { passwordFile } = test
+  const servers = [`nats://localhost:${server.port}`]
+  const sink = test.open({ nats: { servers, subject: 'discord.{type}', partitions: 4, passwordFile } })
+  const traffic = new Traffic(sink, 4)
+  await traffic.send(20)
   expect(await sink.flush(10_000)).toBe(true)
   expect(traffic.account(await server.read())).toEqual({ sent: 80, lost: 0, duplicates: 0, overtaken: 0 })
 })

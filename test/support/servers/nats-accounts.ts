@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { nkeys } from '@nats-io/transport-node'
+import { credsAuthenticator, type NodeConnectionOptions, nkeys } from '@nats-io/transport-node'
 
 type Pair = ReturnType<typeof nkeys.createUser>
 
@@ -7,10 +7,15 @@ const NO_LIMITS = { subs: -1, data: -1, payload: -1 }
 const ACCOUNT_LIMITS = { ...NO_LIMITS, imports: -1, exports: -1, wildcards: true, conn: -1, leaf: -1 }
 const JETSTREAM_LIMITS = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1 }
 
-/** An operator of NATS with one account and one user of it: what `nsc` makes, as the server and a client take it. */
-export interface NatsAccounts {
+/** Who may connect to a NATS server, and how a client of the tests does. */
+export interface NatsAccess {
   /** Lines of the server's configuration. */
   readonly configuration: string
+  readonly client: NodeConnectionOptions
+}
+
+/** An operator of NATS with one account and one user of it: what `nsc` makes. */
+export interface NatsAccounts extends NatsAccess {
   /** A credentials file. */
   readonly credentials: string
 }
@@ -26,19 +31,21 @@ export function natsAccounts(): NatsAccounts {
   const accountToken = sign(operator, account, { type: 'account', limits })
   const systemToken = sign(operator, system, { type: 'account', limits: ACCOUNT_LIMITS })
   const userToken = sign(account, user, { type: 'user', pub: {}, sub: {}, ...NO_LIMITS })
-  return {
-    configuration: `operator: ${operatorToken}
-system_account: ${system.getPublicKey()}
-resolver: MEMORY
-resolver_preload: { ${account.getPublicKey()}: ${accountToken}, ${system.getPublicKey()}: ${systemToken} }`,
-    credentials: `-----BEGIN NATS USER JWT-----
+  const credentials = `-----BEGIN NATS USER JWT-----
 ${userToken}
 ------END NATS USER JWT------
 
 -----BEGIN USER NKEY SEED-----
 ${Buffer.from(user.getSeed()).toString()}
 ------END USER NKEY SEED------
-`,
+`
+  return {
+    credentials,
+    client: { authenticator: credsAuthenticator(Buffer.from(credentials)) },
+    configuration: `operator: ${operatorToken}
+system_account: ${system.getPublicKey()}
+resolver: MEMORY
+resolver_preload: { ${account.getPublicKey()}: ${accountToken}, ${system.getPublicKey()}: ${systemToken} }`,
   }
 }
 

@@ -1,27 +1,31 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { jetstream, jetstreamManager, type StreamConfig } from '@nats-io/jetstream'
-import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node'
+import { connect, type NatsConnection } from '@nats-io/transport-node'
 import { freePorts } from '../apiserver/ports.ts'
 import { Broker, type Delivered, USER } from './broker.ts'
-import type { NatsAccounts } from './nats-accounts.ts'
+import type { NatsAccess } from './nats-accounts.ts'
 import type { ServerPrograms } from './programs.ts'
 
 export const STREAM = 'DISCORD'
 
+const PASSWORD: NatsAccess = {
+  configuration: `authorization { user: "${USER.username}", password: "${USER.password}" }`,
+  client: { user: USER.username, pass: USER.password },
+}
+
 /** nats-server with JetStream on files. */
 export class NatsServer extends Broker {
-  readonly #accounts: NatsAccounts | undefined
+  readonly #access: NatsAccess
 
-  constructor(port: number, tls: boolean, accounts?: NatsAccounts) {
+  constructor(port: number, tls: boolean, access: NatsAccess) {
     super(port, tls)
-    this.#accounts = accounts
+    this.#access = access
   }
 
-  /** `accounts`: users have credentials files instead of passwords. */
-  static async start({ tls = false, accounts = undefined as NatsAccounts | undefined } = {}): Promise<NatsServer> {
+  static async start({ tls = false, access = PASSWORD } = {}): Promise<NatsServer> {
     const [port = 0] = await freePorts(1)
-    const server = new NatsServer(port, tls, accounts)
+    const server = new NatsServer(port, tls, access)
     await server.start()
     return server
   }
@@ -53,9 +57,7 @@ export class NatsServer extends Broker {
   async with<T>(work: (connection: NatsConnection) => Promise<T>): Promise<T> {
     const connection = await connect({
       servers: `localhost:${this.port}`,
-      ...(this.#accounts
-        ? { authenticator: credsAuthenticator(Buffer.from(this.#accounts.credentials)) }
-        : { user: USER.username, pass: USER.password }),
+      ...this.#access.client,
       ...(this.tls && { tls: { ca: readFileSync(this.caFile, 'utf8') } }),
     })
     try {
@@ -72,7 +74,7 @@ export class NatsServer extends Broker {
       'nats.conf',
       `listen: "127.0.0.1:${this.port}"
 jetstream { store_dir: "${join(directory, 'store')}" }
-${this.#accounts?.configuration ?? `authorization { user: "${USER.username}", password: "${USER.password}" }`}
+${this.#access.configuration}
 ${this.tls ? tls : ''}`,
     )
     return { command: nats, args: ['--config', config] }

@@ -79,7 +79,7 @@ describe('an http sink', () => {
         response.writeHead(204).end()
       }
     }
-    start({ timeoutMs: 300, retry: { baseMs: 20, capMs: 50 } })
+    start({ timeoutMs: 1_000, retry: { baseMs: 20, capMs: 50 } })
     const feeds = range(0, 9).map((shardId) => sink.open(shardId, 0, ''))
     for (const s of range(1, 2000)) {
       for (const feed of feeds) add(feed, s, 300)
