@@ -35,6 +35,22 @@ module.exports = {
       '^(operator/|src/(api|protocol|domain|manager|support)/)',
       'the operator shares src, and nothing of the pod',
     ),
+    only('examples', '^examples/', '^examples/', 'an example is what a user writes, with published packages alone'),
+    {
+      name: 'brokers-only-where-configured',
+      severity: 'error',
+      comment:
+        'the client library of a broker is some MB in every thread: it is loaded with the first sink of its kind',
+      from: { path: '^sharder/' },
+      to: { path: '^sharder/sinks/(nats|redis|rabbitmq)-link\\.ts$', dynamic: false },
+    },
+    {
+      name: 'brokers-only-in-links',
+      severity: 'error',
+      comment: 'the same',
+      from: { path: '^(src|operator|sharder)/', pathNot: '^sharder/sinks/(nats|redis|rabbitmq)-link\\.ts$' },
+      to: { path: 'node_modules/(@nats-io|ioredis|amqplib)/' },
+    },
     {
       name: 'kube-is-generic',
       severity: 'error',

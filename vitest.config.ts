@@ -9,6 +9,15 @@ export default defineConfig({
       { test: { name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 180_000, hookTimeout: 60_000 } },
       {
         test: {
+          name: 'sinks',
+          include: ['test/sinks/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 600_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
           name: 'api',
           include: ['test/api/**/*.test.ts'],
           testTimeout: 60_000,

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chooseWay } from '../test/support/cluster/choose.ts'
 
-const STAGES = ['unit', 'sim', 'api', 'chart', 'e2e'] as const
+const STAGES = ['unit', 'sim', 'sinks', 'api', 'chart', 'e2e'] as const
 const root = join(import.meta.dirname, '..')
 const KIT = join(root, 'test', 'support', 'kind', 'kit.sh')
 

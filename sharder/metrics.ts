@@ -3,7 +3,7 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { SinkRecord } from '../src/protocol/state.ts'
 import { head, headType } from './shard/payload-head.ts'
 import type { ShardCounts } from './shard/shard-environment.ts'
-import type { PostResult } from './sinks/http-post.ts'
+import type { SinkCounts } from './sinks/buffered-sink.ts'
 
 /** Names beyond this many are counted together: nobody but Discord should be able to make metrics. */
 const MOST_EVENT_TYPES = 200
@@ -36,9 +36,10 @@ export class EventTypes {
 export interface ThreadMetrics {
   readonly shards: ShardCounts
   readonly events: EventTypes
-  post(sink: string, result: PostResult['kind'], milliseconds: number): void
+  sink(name: string): SinkCounts
 }
 
+const SINK_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30]
 const PREFIX = 'shardcluster_worker_'
 
 /** Registers a thread's metrics; `sinks` is asked when they are scraped. */
@@ -49,7 +50,8 @@ export function threadMetrics(registry: Registry, sinks: () => readonly SinkReco
   const identifies = counter('identifies_total', 'Permits by what became of them.', ['result'])
   const resumes = counter('resumes_total', 'Attempts to resume by what became of them.', ['result'])
   const closes = counter('gateway_closes_total', 'Gateway connections that ended, by close code.', ['code'])
-  const posts = counter('sink_requests_total', 'Batches sent to a sink by result.', ['sink', 'result'])
+  const requests = counter('sink_requests_total', 'Attempts to hand a batch to a sink by result.', ['sink', 'result'])
+  const delivered = counter('sink_events_total', 'Events that a sink confirmed.', ['sink'])
   const rtt = new Histogram({
     name: `${PREFIX}heartbeat_round_trip_seconds`,
     help: 'Time from a heartbeat to its answer.',
@@ -60,7 +62,14 @@ export function threadMetrics(registry: Registry, sinks: () => readonly SinkReco
     name: `${PREFIX}sink_request_seconds`,
     help: 'Time from sending a batch to its answer.',
     labelNames: ['sink'],
-    buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30],
+    buckets: SINK_BUCKETS,
+    registers,
+  })
+  const delivery = new Histogram({
+    name: `${PREFIX}sink_delivery_seconds`,
+    help: 'Time from reading an event to its confirmation, of the oldest of each batch.',
+    labelNames: ['sink'],
+    buckets: SINK_BUCKETS,
     registers,
   })
   const events = new EventTypes()
@@ -104,9 +113,15 @@ export function threadMetrics(registry: Registry, sinks: () => readonly SinkReco
       closed: (code) => closes.inc({ code: String(code) }),
       roundTrip: (milliseconds) => rtt.observe(milliseconds / 1_000),
     },
-    post(sink, result, milliseconds) {
-      posts.inc({ sink, result })
-      latency.observe({ sink }, milliseconds / 1_000)
-    },
+    sink: (sink) => ({
+      request(result, milliseconds) {
+        requests.inc({ sink, result })
+        latency.observe({ sink }, milliseconds / 1_000)
+      },
+      delivered(events, milliseconds) {
+        delivered.inc({ sink }, events)
+        delivery.observe({ sink }, milliseconds / 1_000)
+      },
+    }),
   }
 }

@@ -55,7 +55,7 @@ export class ShardGroup {
       ...options.environment,
       clock,
       settings: () => this.#settings as GatewaySettings,
-      openFeed: (shardId, acknowledged) => sinks.open(shardId, acknowledged),
+      openFeed: (shardId, acknowledged, sessionId) => sinks.open(shardId, acknowledged, sessionId),
       changed: (shardId) => this.#reportSoon(shardId),
     }
     this.#cancelCheckpoint = this.#checkpointLater()

@@ -1,13 +1,13 @@
 import { Registry } from 'prom-client'
 import type { WorkerSettings } from '../src/protocol/worker-settings.ts'
 import type { Logger } from '../src/support/logger.ts'
-import { type ThreadMetrics, threadMetrics } from './metrics.ts'
+import { threadMetrics } from './metrics.ts'
 import { processClock } from './process-clock.ts'
 import { ConnectGate } from './shard/connect-gate.ts'
 import { SHARD_TIMINGS } from './shard/timings.ts'
 import { type GroupReport, ShardGroup } from './shard-group.ts'
 import { AllSinks } from './sinks/all-sinks.ts'
-import { HttpSink } from './sinks/http-sink.ts'
+import { openSink } from './sinks/open-sink.ts'
 import { SecretFile } from './sinks/secret-file.ts'
 import type { ThreadCall } from './thread-wire.ts'
 
@@ -22,7 +22,15 @@ export class ThreadHost {
 
   constructor(settings: WorkerSettings, logger: Logger, report: (report: GroupReport) => void) {
     const metrics = threadMetrics(this.#registry, () => this.#sinks.records())
-    this.#sinks = new AllSinks(settings.sinks.map((sink) => this.#httpSink(settings, sink, logger, metrics)))
+    const common = {
+      workerId: settings.workerId,
+      clock: processClock,
+      random: Math.random,
+      logger,
+      onChange: () => this.#group.sinksChanged(),
+    }
+    const sinks = settings.sinks.map((sink) => openSink(sink, { ...common, counts: metrics.sink(sink.name) }))
+    this.#sinks = new AllSinks(sinks)
     const token = new SecretFile(settings.tokenFile, processClock)
     this.#group = new ShardGroup({
       clock: processClock,
@@ -61,25 +69,5 @@ export class ThreadHost {
   async close(): Promise<void> {
     this.#group.close()
     await this.#sinks.close()
-  }
-
-  #httpSink(
-    { workerId }: WorkerSettings,
-    { name, http }: WorkerSettings['sinks'][number],
-    logger: Logger,
-    metrics: ThreadMetrics,
-  ): HttpSink {
-    const { url, authorizationFile } = http
-    return new HttpSink({
-      name,
-      url,
-      workerId,
-      authorization: authorizationFile === undefined ? undefined : new SecretFile(authorizationFile, processClock),
-      clock: processClock,
-      random: Math.random,
-      logger,
-      onChange: () => this.#group.sinksChanged(),
-      onPost: (result, milliseconds) => metrics.post(name, result, milliseconds),
-    })
   }
 }

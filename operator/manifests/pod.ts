@@ -1,4 +1,5 @@
 import type { ShardCluster } from '../../src/api/shard-cluster.ts'
+import { sinkSecrets, sinkSettings } from '../../src/domain/sink-secrets.ts'
 import { WORKER_RUNTIME, workerEnvironment } from '../../src/protocol/worker-settings.ts'
 import { KEY_SECRET_KEY, keySecretName, labelsOf } from './names.ts'
 
@@ -93,10 +94,7 @@ function environment(cluster: ShardCluster) {
     threads: worker.threads,
     tokenFile: `${SECRETS}/token`,
     authorizationFile: `${SECRETS}/authorization`,
-    sinks: events.map(({ name, http }) => ({
-      name,
-      http: { url: http.url, ...(http.authorizationSecretRef && { authorizationFile: `${SECRETS}/events-${name}` }) },
-    })),
+    sinks: events.map((sink) => sinkSettings(sink, ({ file }) => `${SECRETS}/${file}`)),
     logLevel: worker.logLevel,
     stateDirectory: STATE,
     graceSeconds: worker.terminationGracePeriodSeconds,
@@ -117,9 +115,7 @@ function secretSources(cluster: ShardCluster) {
   return [
     source(tokenSecretRef.name, tokenSecretRef.key, 'token'),
     source(keySecretName(cluster), KEY_SECRET_KEY, 'authorization'),
-    ...events.flatMap(({ name, http: { authorizationSecretRef: ref } }) =>
-      ref ? [source(ref.name, ref.key, `events-${name}`)] : [],
-    ),
+    ...events.flatMap(sinkSecrets).map(({ ref, file }) => source(ref.name, ref.key, file)),
   ]
 }
 

@@ -1,5 +1,6 @@
 import type { Reason } from '../../src/api/conditions.ts'
 import type { ShardCluster } from '../../src/api/shard-cluster.ts'
+import { sinkSecrets } from '../../src/domain/sink-secrets.ts'
 import type { ObjectClient } from '../kube/apply.ts'
 import { secrets } from '../kube/resources.ts'
 import { KEY_SECRET_KEY, keySecretName } from '../manifests/names.ts'
@@ -70,8 +71,8 @@ function references({ spec }: ShardCluster) {
     ...(spec.rest.authorizationSecretRef
       ? [{ field: 'spec.rest.authorizationSecretRef', ref: spec.rest.authorizationSecretRef }]
       : []),
-    ...spec.events.flatMap(({ name, http: { authorizationSecretRef: ref } }) =>
-      ref ? [{ field: `http.authorizationSecretRef of the sink ${name} in spec.events`, ref }] : [],
+    ...spec.events.flatMap((sink) =>
+      sinkSecrets(sink).map(({ field, ref }) => ({ field: `${field} of the sink ${sink.name} in spec.events`, ref })),
     ),
   ]
 }

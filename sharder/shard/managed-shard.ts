@@ -1,5 +1,5 @@
 import { ShardState } from '@discordeno/gateway'
-import type { DiscordGatewayPayload } from '@discordeno/types'
+import type { DiscordGatewayPayload, DiscordReady } from '@discordeno/types'
 import type { SessionEnd, ShardStateName } from '../../src/protocol/state.ts'
 import { backoffDelay } from '../../src/support/backoff.ts'
 import { sleep } from '../../src/support/clock.ts'
@@ -140,7 +140,7 @@ export class ManagedShard extends SessionShard implements AttemptHost {
 
   live(packet: DiscordGatewayPayload, at: number): void {
     const ready = packet.t === 'READY'
-    if (ready) this.beginSession()
+    if (ready) this.beginSession((packet.d as DiscordReady).session_id)
     this.contact(undefined)
     this.#recovering = true
     // Sets the state, and the session of READY; nothing in it waits.

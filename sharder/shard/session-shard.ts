@@ -19,7 +19,7 @@ export abstract class SessionShard extends AdaptedShard {
   constructor(id: number, environment: ShardEnvironment) {
     super(id, environment.logger)
     this.environment = environment
-    this.#feed = environment.openFeed(id, 0)
+    this.#feed = environment.openFeed(id, 0, '')
   }
 
   /** The last sequence that the sinks confirmed. */
@@ -58,13 +58,13 @@ export abstract class SessionShard extends AdaptedShard {
     this.previousSequenceNumber = session.sequence
     this.#totalShards = session.totalShards
     this.#lastContactAt = session.lastContactAt ?? this.environment.clock.now()
-    this.#feed = this.environment.openFeed(this.id, session.sequence)
+    this.#feed = this.environment.openFeed(this.id, session.sequence, session.sessionId)
   }
 
   /** READY is about to be handled: what is read from now on is of a new session. */
-  protected beginSession(): void {
+  protected beginSession(sessionId: string): void {
     this.#ended = undefined
-    this.#feed = this.environment.openFeed(this.id, 0)
+    this.#feed = this.environment.openFeed(this.id, 0, sessionId)
     this.#totalShards = this.environment.settings().totalShards
   }
 

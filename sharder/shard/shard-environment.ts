@@ -32,7 +32,7 @@ export interface ShardEnvironment {
   settings(): GatewaySettings
   /** The bot token as it is now, without `Bot `. */
   token(): Promise<string>
-  openFeed(shardId: number, acknowledged: number): Feed
+  openFeed(shardId: number, acknowledged: number, sessionId: string): Feed
   /** The shard's summary is another now. */
   changed(shardId: number): void
 }

@@ -9,8 +9,8 @@ export class AllSinks {
     this.#sinks = sinks
   }
 
-  open(shardId: number, acknowledged: number): Feed {
-    const feeds = this.#sinks.map((sink) => sink.open(shardId, acknowledged))
+  open(shardId: number, acknowledged: number, sessionId: string): Feed {
+    const feeds = this.#sinks.map((sink) => sink.open(shardId, acknowledged, sessionId))
     const [only, ...others] = feeds
     if (only !== undefined && others.length === 0) return only
     return {

@@ -1,17 +1,14 @@
 import type { Pool } from 'undici'
+import type { PublishResult } from './publisher.ts'
 import { requestOver } from './undici-pool.ts'
 
-/** What became of one batch. */
-export type PostResult =
-  | { readonly kind: 'acknowledged' }
-  | { readonly kind: 'unauthorized'; readonly message: string }
-  | { readonly kind: 'too-large'; readonly message: string }
-  /** `retryAfterMs`: the sink said when to come back. */
-  | { readonly kind: 'failed'; readonly message: string; readonly retryAfterMs?: number }
+/** What became of one request. */
+export type PostResult = PublishResult | { readonly kind: 'too-large'; readonly message: string }
 
 export interface PostOptions {
   readonly pool: Pool
   readonly path: string
+  readonly contentType: string
   readonly authorization: string | undefined
   readonly timeoutMs: number
 }
@@ -19,15 +16,15 @@ export interface PostOptions {
 /** Longest wait that a Retry-After may ask for, in milliseconds. */
 const LONGEST_RETRY_AFTER_MS = 60_000
 
-/** Sends one batch. Every outcome is a value. */
+/** Sends one request. Every outcome is a value. */
 export async function post(body: Buffer, options: PostOptions): Promise<PostResult> {
-  const { pool, path, authorization, timeoutMs } = options
+  const { pool, path, contentType, authorization, timeoutMs } = options
   try {
     const response = await requestOver(pool, {
       method: 'POST',
       path,
       body,
-      headers: { 'content-type': 'application/x-ndjson', ...(authorization !== undefined && { authorization }) },
+      headers: { 'content-type': contentType, ...(authorization !== undefined && { authorization }) },
       headersTimeout: timeoutMs,
       bodyTimeout: timeoutMs,
       signal: AbortSignal.timeout(timeoutMs),

@@ -1,5 +1,6 @@
 import type { Cancel, Clock } from '../../src/support/clock.ts'
-import type { FeedMark, Slab } from './slab.ts'
+import type { FeedMark } from './feed-mark.ts'
+import type { Arrival, Slab } from './slab.ts'
 import type { SlabPool } from './slab-pool.ts'
 
 /** Events wait this long for company before they are sent, in milliseconds. */
@@ -28,15 +29,15 @@ export class Lane {
     this.#options = options
   }
 
-  add(mark: FeedMark, prefix: Buffer, bytes: Buffer, from: number, to: number, sequence: number): void {
+  add(mark: FeedMark, arrival: Arrival): void {
     let slab = this.#open
-    if (slab !== undefined && !slab.fits(prefix.length + to - from)) {
+    if (slab !== undefined && !slab.fits(mark.prefix.length + arrival.to - arrival.from)) {
       this.#seal()
       slab = undefined
     }
     if (slab === undefined) slab = this.#start()
     const { size } = slab
-    slab.add(mark, prefix, bytes, from, to, sequence)
+    slab.add(mark, arrival)
     // A payload larger than a slab made it grow.
     this.#options.onHeld(slab.size - size, 1)
     if (slab.full) this.#seal()
@@ -56,6 +57,7 @@ export class Lane {
 
   #start(): Slab {
     const slab = this.#options.slabs.take()
+    slab.startedAt = this.#options.clock.now()
     this.#open = slab
     this.#options.onHeld(slab.size, 0)
     this.#cancelTimer ??= this.#options.clock.after(GATHER_MS, () => {

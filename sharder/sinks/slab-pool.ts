@@ -13,19 +13,22 @@ const IDLE_MS = 1_000
  */
 export class SlabPool {
   readonly #clock: Clock
+  readonly #indexed: boolean
   readonly #spare: Slab[] = []
   /** The fewest spare slabs since the last look: so many were not needed. */
   #fewest = 0
   #cancelLook: Cancel | undefined
 
-  constructor(clock: Clock) {
+  /** `indexed`: its slabs know where each event is. */
+  constructor(clock: Clock, indexed: boolean) {
     this.#clock = clock
+    this.#indexed = indexed
   }
 
   take(): Slab {
     const slab = this.#spare.pop()
     if (this.#spare.length < this.#fewest) this.#fewest = this.#spare.length
-    return slab ?? new Slab()
+    return slab ?? new Slab(this.#indexed)
   }
 
   /** Takes one back that nobody uses any more. */

@@ -22,6 +22,12 @@ export const dnsLabel = z
     'must be lower case letters, digits and "-", and begin and end with a letter or digit',
   )
 
+/** An http or https URL. A CEL-free pattern, so that the API server and a manifest on disk get the same answer. */
+export const httpUrl = z
+  .string()
+  .max(2048)
+  .regex(/^https?:\/\/[^\s/?#]+/, 'must be an http:// or https:// URL')
+
 /** A key of a Secret in the ShardCluster's namespace. */
 export const secretKeyRef = (defaultKey: string, about: string) =>
   z

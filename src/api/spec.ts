@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { INTENT_NAMES, MAX_INTENTS } from './intents.ts'
 import {
-  dnsLabel,
+  httpUrl,
   INT_OR_STRING,
   PRESERVE_UNKNOWN,
   podPart,
@@ -9,12 +9,7 @@ import {
   secretKeyRef,
   validations,
 } from './kubernetes.ts'
-
-/** An http or https URL. A CEL-free pattern, so that the API server and a manifest on disk get the same answer. */
-const httpUrl = z
-  .string()
-  .max(2048)
-  .regex(/^https?:\/\/[^\s/?#]+/, 'must be an http:// or https:// URL')
+import { sinkSchema } from './sinks.ts'
 
 export const MAX_WORKERS = 1_000
 export const MAX_SHARDS = 100_000
@@ -113,21 +108,6 @@ const sessions = z
   })
   .describe('Where sessions are kept so that they outlive everything.')
 
-const sink = z
-  .strictObject({
-    name: dnsLabel.describe('Name of this sink in conditions and metrics.'),
-    http: z
-      .strictObject({
-        url: httpUrl.describe('Where events are POSTed, in batches of newline-delimited JSON.'),
-        authorizationSecretRef: secretKeyRef(
-          'events-authorization',
-          'Key sent in the authorization header of each batch.',
-        ).optional(),
-      })
-      .describe('Events as HTTP POST; a batch is delivered when the answer is 2xx.'),
-  })
-  .describe('Where events go.')
-
 const worker = z
   .strictObject({
     image: z.string().min(1).max(512).optional().describe("Image of the workers. Omitted: the operator's own."),
@@ -186,7 +166,7 @@ export const specSchema = z
     identify: identify.prefault({}),
     sessions: sessions.prefault({}),
     events: z
-      .array(sink)
+      .array(sinkSchema)
       .min(1)
       .max(8)
       .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] })

@@ -4,6 +4,7 @@ import type { Dispatcher } from 'undici'
 import type { Condition } from '../api/conditions.ts'
 import type { ShardCluster } from '../api/shard-cluster.ts'
 import { findings, mergeConditions } from '../domain/conditions.ts'
+import { sinkSettings } from '../domain/sink-secrets.ts'
 import { desiredOf } from '../manager/desired.ts'
 import { factsOf } from '../manager/facts-of.ts'
 import type { Fleet } from '../manager/fleet.ts'
@@ -183,15 +184,11 @@ export class LocalCluster {
       threads: worker.threads,
       tokenFile: directory.secret(`${this.name}/token`, token),
       authorizationFile: directory.secret(`${this.name}/authorization`, this.#authorization),
-      sinks: events.map(({ name, http }, i) => {
-        const ref = http.authorizationSecretRef
-        if (!ref) return { name, http: { url: http.url } }
-        const value = secretValue(manifest, ref, `spec.events[${i}].http.authorizationSecretRef`)
-        return {
-          name,
-          http: { url: http.url, authorizationFile: directory.secret(`${this.name}/events-${name}`, value) },
-        }
-      }),
+      sinks: events.map((sink, i) =>
+        sinkSettings(sink, ({ field, ref, file }) =>
+          directory.secret(`${this.name}/${file}`, secretValue(manifest, ref, `spec.events[${i}].${field}`)),
+        ),
+      ),
       logLevel: worker.logLevel,
       graceSeconds: worker.terminationGracePeriodSeconds,
     }

@@ -1,11 +1,5 @@
 import { z } from 'zod'
-
-/** Where a worker's events go, with the credentials as files: secrets are never in the environment or arguments. */
-export const sinkSettingsSchema = z.object({
-  name: z.string().min(1),
-  http: z.object({ url: z.url(), authorizationFile: z.string().optional() }),
-})
-export type SinkSettings = z.infer<typeof sinkSettingsSchema>
+import { type SinkSettings, sinkSettingsSchema } from './sink-settings.ts'
 
 /**
  * All that a worker process is told when it starts. Everything else (range, gateway options) comes by ASSIGN_SHARDS,

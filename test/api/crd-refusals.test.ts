@@ -55,6 +55,27 @@ const LIMITS: [string, (spec: Json) => void, RegExp][] = [
   ['no sink', set('events', []), /events.*at least 1 items/],
   ['a sink without a URL', set('events', [{ name: 'bot', http: {} }]), /http.url: Required value/],
   ['a sink with capitals', set('events', [{ name: 'Bot', http: { url: 'http://b/' } }]), /name.*should match/],
+  ['a sink of no kind', set('events', [{ name: 'bot' }]), /exactly one of http, nats, redis, rabbitmq/],
+  [
+    'a sink of two kinds',
+    set('events', [{ name: 'bot', http: { url: 'http://b/' }, redis: { url: 'redis://r' } }]),
+    /exactly one of http, nats, redis, rabbitmq/,
+  ],
+  [
+    'include beside exclude',
+    set('events', [{ name: 'bot', http: { url: 'http://b/' }, include: ['A'], exclude: ['B'] }]),
+    /include or exclude, not both/,
+  ],
+  [
+    'a password in a URL',
+    set('events', [{ name: 'bot', rabbitmq: { url: 'amqp://me:secret@rabbitmq' } }]),
+    /rabbitmq.url.*should match/,
+  ],
+  [
+    'two ways to trim',
+    set('events', [{ name: 'bot', redis: { url: 'redis://r', maxLength: 1, maxAgeSeconds: 1 } }]),
+    /maxLength or maxAgeSeconds, not both/,
+  ],
   ['nine sinks', set('events', sinks(9)), /events.*at most 8 items/],
   ['no threads', set('worker.threads', 0), /threads.*greater than or equal to 1/],
   ['an unknown level', set('worker.logLevel', 'verbose'), /Unsupported value: "verbose"/],

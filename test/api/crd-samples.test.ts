@@ -16,7 +16,14 @@ afterAll(() => server?.stop())
 const files = readdirSync(SAMPLES)
 
 test('are those the documentation names', () => {
-  expect(files.sort()).toEqual(['minimal.yaml', 'production-5120.yaml', 'simulator.yaml'])
+  expect(files.sort()).toEqual([
+    'minimal.yaml',
+    'nats.yaml',
+    'production-5120.yaml',
+    'rabbitmq.yaml',
+    'redis.yaml',
+    'simulator.yaml',
+  ])
 })
 
 test.for(files)('%s is accepted, with the defaults of the TypeScript types', async (file) => {

@@ -33,7 +33,7 @@ const addresses = trial
 
 test('the sample calls Services that are there', () => {
   expect(addresses).toContain(new URL(sample.rest.baseUrl).host)
-  for (const { http } of sample.events) expect(addresses).toContain(new URL(http.url).host)
+  for (const { http } of sample.events) expect(addresses).toContain(new URL(http?.url ?? '').host)
 })
 
 test('the sample names keys that the Secret has', () => {
@@ -41,7 +41,7 @@ test('the sample names keys that the Secret has', () => {
   const references = [
     sample.tokenSecretRef,
     sample.rest.authorizationSecretRef,
-    ...sample.events.map(({ http }) => http.authorizationSecretRef),
+    ...sample.events.map(({ http }) => http?.authorizationSecretRef),
   ]
   for (const reference of references) {
     expect(reference?.name).toBe('shardcluster-trial')

@@ -10,6 +10,7 @@ import { type RunningSharder, startSharder } from '../../sharder/main.ts'
 import { httpWorker, workerAgent } from '../../src/manager/http-worker.ts'
 import type { WorkerPort } from '../../src/manager/ports.ts'
 import { WorkerView } from '../../src/manager/worker-view.ts'
+import type { HttpSettings, SinkSettings } from '../../src/protocol/sink-settings.ts'
 import type { ShardRecord } from '../../src/protocol/state.ts'
 import { type WorkerSettings, workerEnvironment } from '../../src/protocol/worker-settings.ts'
 import { createLogger } from '../../src/support/logger.ts'
@@ -108,6 +109,9 @@ export interface TestWorkerOptions {
   readonly sinkKey?: string
   readonly graceSeconds?: number
   readonly environment?: Record<string, string>
+  /** Changes the http sink, or comes in its place. */
+  readonly http?: Partial<HttpSettings>
+  readonly sinks?: readonly SinkSettings[]
 }
 
 /** Starts workers and ends what is left of them. */
@@ -167,7 +171,8 @@ export class Workers {
       return join(directory, name)
     }
     const authorizationFile = options.sinkKey === undefined ? undefined : await file('sink', options.sinkKey)
-    const http = { url: options.sinkUrl, ...(authorizationFile !== undefined && { authorizationFile }) }
+    const authorization = authorizationFile !== undefined && { authorizationFile }
+    const http = { url: options.sinkUrl, ...authorization, ...options.http }
     return {
       workerId: options.workerId ?? 0,
       host: '127.0.0.1',
@@ -175,7 +180,7 @@ export class Workers {
       threads: options.threads ?? 1,
       tokenFile: await file('token', `${options.token}\n`),
       authorizationFile: await file('key', KEY),
-      sinks: [{ name: 'bot', http }],
+      sinks: options.sinks ?? [{ name: 'bot', http }],
       logLevel: process.env['TEST_LOG_LEVEL'] ?? 'silent',
       graceSeconds: options.graceSeconds ?? 30,
       ...(options.stateDirectory !== undefined && { stateDirectory: options.stateDirectory }),

@@ -21,11 +21,20 @@ const KILL_AFTER = 10_000
 
 /**
  * Starts a process that writes to the file `logFile`. `leftovers` is a directory that is deleted when this process
- * dies without having stopped the daemon.
+ * dies without having stopped the daemon; `environment` is added to this process' own.
  */
-export function startDaemon(command: string, args: readonly string[], logFile: string, leftovers = ''): Daemon {
+export function startDaemon(
+  command: string,
+  args: readonly string[],
+  logFile: string,
+  leftovers = '',
+  environment: Readonly<Record<string, string>> = {},
+): Daemon {
   const output = openSync(logFile, 'a')
-  const child = spawn(command, args, { stdio: ['ignore', output, output] })
+  const child = spawn(command, args, {
+    stdio: ['ignore', output, output],
+    env: { ...process.env, ...environment },
+  })
   closeSync(output)
   const { pid } = child
   if (pid === undefined) {

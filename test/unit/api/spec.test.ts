@@ -61,6 +61,35 @@ describe('refused, in a sentence that names the field', () => {
       /lower case letters[\s\S]*spec\.events\[0\]\.name/,
     ],
     ['a sink with ftp', { events: [{ ...event, http: { url: 'ftp://bot' } }] }, /spec\.events\[0\]\.http\.url/],
+    ['a sink of no kind', { events: [{ name: 'bot' }] }, /exactly one of http, nats, redis, rabbitmq/],
+    ['a sink of two kinds', { events: [{ ...event, redis: { url: 'redis://r' } }] }, /exactly one of/],
+    [
+      'include beside exclude',
+      { events: [{ ...event, include: ['A'], exclude: ['B'] }] },
+      /include or exclude, not both/,
+    ],
+    ['an event in lower case', { events: [{ ...event, include: ['ready'] }] }, /must be the name of an event/],
+    [
+      'a password in a URL',
+      { events: [{ name: 'bot', rabbitmq: { url: 'amqp://me:secret@rabbitmq' } }] },
+      /without user and password: put those into a Secret[\s\S]*events\[0\]\.rabbitmq\.url/,
+    ],
+    ['a NATS server over http', { events: [{ name: 'bot', nats: { servers: ['http://nats'] } }] }, /nats, tls/],
+    [
+      'an unknown placeholder',
+      { events: [{ name: 'bot', nats: { servers: ['nats://n'], subject: 'd.{guild}' } }] },
+      /placeholders are \{type\}/,
+    ],
+    [
+      'a subject with a wild card',
+      { events: [{ name: 'bot', nats: { servers: ['nats://n'], subject: 'd.*' } }] },
+      /subject/,
+    ],
+    [
+      'two ways to trim',
+      { events: [{ name: 'bot', redis: { url: 'redis://r', maxLength: 1, maxAgeSeconds: 1 } }] },
+      /maxLength or maxAgeSeconds, not both/,
+    ],
     ['no token', { tokenSecretRef: undefined }, /spec\.tokenSecretRef/],
     ['no thread', { worker: { threads: 0 } }, /spec\.worker\.threads/],
   ])('%s', (_, spec, message) => {

@@ -49,13 +49,39 @@ describe('the pods of the workers', () => {
     expect(Object.fromEntries(files)).toEqual({
       [settings.tokenFile]: 'bot.token',
       [settings.authorizationFile]: 'bot-sharder-key.authorization',
-      [String(settings.sinks[0]?.http.authorizationFile)]: 'bot.events-authorization',
+      [String(settings.sinks[0]?.http?.authorizationFile)]: 'bot.events-authorization',
     })
     expect(settings).toMatchObject({
       workerId: 1,
       port: 8080,
       sinks: [{ name: 'bot', http: { url: 'http://bot:8080/' } }],
     })
+  })
+
+  it('find the credentials of brokers in files, and none of them in their environment', () => {
+    const secretRef = (name: string) => ({ usernameSecretRef: { name }, passwordSecretRef: { name } })
+    const events = [
+      { name: 'n', nats: { servers: ['nats://n'], ...secretRef('nats'), tls: { caSecretRef: { name: 'authority' } } } },
+      { name: 'r', redis: { url: 'redis://r', ...secretRef('redis') } },
+      { name: 'q', exclude: ['TYPING_START'], rabbitmq: { url: 'amqp://q', ...secretRef('rabbitmq') } },
+    ]
+    const { env } = containerOf(template({ events }))
+    const environment = Object.fromEntries(env.map((one) => [one['name'], 'value' in one ? one.value : '']))
+    const { sinks } = parseWorkerEnvironment({ ...environment, POD_NAME: 'bot-8-1' } as Record<string, string>)
+    const mounted = template({ events }).spec.volumes[0]?.projected?.sources.flatMap(({ secret }) =>
+      secret.items.map(({ key, path }) => `${secret.name}.${key} at ${path}`),
+    )
+    expect(mounted?.slice(2)).toEqual([
+      'nats.username at events-n-username',
+      'nats.password at events-n-password',
+      'authority.ca.crt at events-n-ca',
+      'redis.username at events-r-username',
+      'redis.password at events-r-password',
+      'rabbitmq.username at events-q-username',
+      'rabbitmq.password at events-q-password',
+    ])
+    expect(sinks[0]?.nats?.tls?.caFile).toBe('/etc/shardcluster/events-n-ca')
+    expect(sinks[2]).toMatchObject({ exclude: ['TYPING_START'], rabbitmq: { exchange: 'discord', unroutable: 'Keep' } })
   })
 
   it('mount nothing for a sink that wants no key', () => {

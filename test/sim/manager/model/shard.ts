@@ -212,7 +212,10 @@ export class SimShard {
     const { feed } = this.#session ?? {}
     feed?.stop()
     this.#connection = undefined
-    if (!this.#session || sessionLost) return this.#lost(sessionLost ? 'INVALIDATED' : 'CLOSED')
+    if (!this.#session || sessionLost) {
+      this.#lost(sessionLost ? 'INVALIDATED' : 'CLOSED')
+      return
+    }
     this.#session.lastContactAt ??= this.#thread.env.clock.now()
     // What was read in this process is in its queue: it goes on after that, confirmed or not.
     this.#resume(feed?.sequence ?? 0)

@@ -3,28 +3,27 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { processClock } from '../../../../sharder/process-clock.ts'
-import { HttpSink, type HttpSinkOptions } from '../../../../sharder/sinks/http-sink.ts'
-import { SecretFile } from '../../../../sharder/sinks/secret-file.ts'
-import type { Feed } from '../../../../sharder/sinks/sink.ts'
+import type { SinkOptions } from '../../../../sharder/sinks/buffered-sink.ts'
+import { openSink } from '../../../../sharder/sinks/open-sink.ts'
+import type { Feed, Sink } from '../../../../sharder/sinks/sink.ts'
+import type { HttpSettings } from '../../../../src/protocol/sink-settings.ts'
 import { createLogger } from '../../../../src/support/logger.ts'
 import { RecordingBot, until } from '../../../support/sharder.ts'
 
 let bot: RecordingBot
-let sink: HttpSink
+let sink: Sink
 let fullChanges: boolean[]
 let directory: string
 
-function start(more: Partial<HttpSinkOptions> = {}): HttpSink {
-  sink = new HttpSink({
-    name: 'bot',
-    url: bot.url,
+function start(more: Partial<SinkOptions> = {}, http: Partial<HttpSettings> = {}): Sink {
+  const settings = { name: 'bot', http: { url: bot.url, ...http } }
+  sink = openSink(settings, {
     workerId: 3,
-    authorization: undefined,
     clock: processClock,
     random: () => 0,
     logger: createLogger('test', 'silent'),
     onChange: () => fullChanges.push(sink.full),
-    onPost: () => {},
+    counts: { request: () => {}, delivered: () => {} },
     ...more,
   })
   return sink
@@ -48,7 +47,7 @@ afterEach(async () => {
   await rm(directory, { recursive: true })
 })
 
-describe('HttpSink', () => {
+describe('an http sink', () => {
   it('writes a line for each event, around the bytes as they came', async () => {
     const bodies: string[] = []
     const types: (string | undefined)[] = []
@@ -59,7 +58,7 @@ describe('HttpSink', () => {
     }
     const bytes = Buffer.from('??{ "op": 0, "é": "\\n" }??')
     start()
-      .open(7, 0)
+      .open(7, 0, '')
       .add(bytes, 2, bytes.length - 2, 1)
     expect(await sink.flush(10_000)).toBe(true)
     expect(bodies).toEqual(['{"workerId":3,"shardId":7,"payload":{ "op": 0, "é": "\\n" }}\n'])
@@ -80,8 +79,8 @@ describe('HttpSink', () => {
         response.writeHead(204).end()
       }
     }
-    start({ requestTimeoutMs: 300, retry: { baseMs: 20, capMs: 50 } })
-    const feeds = range(0, 9).map((shardId) => sink.open(shardId, 0))
+    start({ timeoutMs: 1_000, retry: { baseMs: 20, capMs: 50 } })
+    const feeds = range(0, 9).map((shardId) => sink.open(shardId, 0, ''))
     for (const s of range(1, 2000)) {
       for (const feed of feeds) add(feed, s, 300)
       if (s % 100 === 0) await new Promise((resolve) => setTimeout(resolve, 10))
@@ -100,7 +99,7 @@ describe('HttpSink', () => {
       await allowed
       response.writeHead(204).end()
     }
-    const feed = start().open(0, 41)
+    const feed = start().open(0, 41, '')
     add(feed, 42)
     await until(() => asked)
     expect(feed.acknowledged).toBe(41)
@@ -113,9 +112,9 @@ describe('HttpSink', () => {
 
   it('does not take an old session’s events for those of a new one', async () => {
     start()
-    const old = sink.open(0, 0)
+    const old = sink.open(0, 0, '')
     add(old, 5000)
-    const fresh = sink.open(0, 0)
+    const fresh = sink.open(0, 0, '')
     add(fresh, 1)
     await sink.flush(10_000)
     expect([old.acknowledged, fresh.acknowledged]).toEqual([5000, 1])
@@ -129,7 +128,7 @@ describe('HttpSink', () => {
       response.writeHead(204).end()
     }
     start({ mostBytes: 2 * 1024 * 1024 })
-    const feeds = range(0, 3).map((shardId) => sink.open(shardId, 0))
+    const feeds = range(0, 3).map((shardId) => sink.open(shardId, 0, ''))
     let sent = 0
     while (!sink.full) {
       sent++
@@ -146,7 +145,7 @@ describe('HttpSink', () => {
   })
 
   it('takes an event larger than a batch', async () => {
-    const feed = start().open(0, 0)
+    const feed = start().open(0, 0, '')
     add(feed, 1, 10)
     add(feed, 2, 3_000_000)
     add(feed, 3, 10)
@@ -162,7 +161,7 @@ describe('HttpSink', () => {
       bot.keep(body)
       response.writeHead(204).end()
     }
-    const feed = start().open(0, 0)
+    const feed = start().open(0, 0, '')
     for (const s of range(1, 500)) add(feed, s, 1000)
     expect(await sink.flush(20_000)).toBe(true)
     expect(bot.counts(0)).toEqual(range(1, 500))
@@ -177,7 +176,7 @@ describe('HttpSink', () => {
       bot.keep(body)
       response.writeHead(204).end()
     }
-    const feed = start({ authorization: new SecretFile(path, processClock) }).open(0, 0)
+    const feed = start({}, { authorizationFile: path }).open(0, 0, '')
     add(feed, 1)
     await until(() => sink.record().state === 'Unauthorized')
     expect(sink.record().message).toContain('authorization')
@@ -188,8 +187,8 @@ describe('HttpSink', () => {
   })
 
   it('says why it fails while nobody listens', async () => {
-    start({ url: 'http://127.0.0.1:1/' })
-    add(sink.open(0, 0), 1)
+    start({}, { url: 'http://127.0.0.1:1/' })
+    add(sink.open(0, 0, ''), 1)
     await until(() => sink.record().state === 'Failing')
     expect(sink.record().message).toContain('ECONNREFUSED')
     expect(sink.record().pending).toBe(1)

@@ -1,67 +1,69 @@
-import type { Pool as UndiciPool } from 'undici'
+import { createHash } from 'node:crypto'
 import type { SinkRecord } from '../../src/protocol/state.ts'
 import { backoffDelay } from '../../src/support/backoff.ts'
 import { type Clock, sleep } from '../../src/support/clock.ts'
 import type { Logger } from '../../src/support/logger.ts'
-import { type PostResult, post } from './http-post.ts'
+import { BufferedFeed, type Sorting } from './buffered-feed.ts'
+import type { FeedMark } from './feed-mark.ts'
 import { Lane } from './lane.ts'
-import type { SecretFile } from './secret-file.ts'
+import type { Publisher, PublishResult, Refusal } from './publisher.ts'
 import type { Feed, Sink, SinkChanged } from './sink.ts'
-import type { FeedMark, Slab } from './slab.ts'
+import type { Slab } from './slab.ts'
 import { SlabPool } from './slab-pool.ts'
-import { Pool } from './undici-pool.ts'
 
-export interface HttpSinkOptions {
+/** What a sink of any kind is given. */
+export interface SinkOptions {
   readonly name: string
-  readonly url: string
   readonly workerId: number
-  /** Holds what is sent as the authorization header. */
-  readonly authorization: SecretFile | undefined
   readonly clock: Clock
   readonly random: () => number
   readonly logger: Logger
   readonly onChange: SinkChanged
-  /** One batch was answered, or not, after so many milliseconds. */
-  readonly onPost: (result: PostResult['kind'], milliseconds: number) => void
+  readonly counts: SinkCounts
   /** Memory for events that wait, in bytes: beyond it the sink is full. */
-  readonly mostBytes?: number
-  readonly requestTimeoutMs?: number
+  readonly mostBytes?: number | undefined
+  /** How long a confirmation is waited for, in milliseconds. */
+  readonly timeoutMs?: number | undefined
   /** First and longest wait before a batch is sent again, in milliseconds. */
-  readonly retry?: { readonly baseMs: number; readonly capMs: number }
+  readonly retry?: { readonly baseMs: number; readonly capMs: number } | undefined
+}
+
+/** What a sink tells for the metrics. */
+export interface SinkCounts {
+  /** One attempt to hand a batch over was answered, or not, after so many milliseconds. */
+  request(result: PublishResult['kind'], milliseconds: number): void
+  /** So many events were confirmed; the oldest of them had waited so many milliseconds. */
+  delivered(events: number, milliseconds: number): void
 }
 
 /** Shards are spread over so many lanes: a batch in flight holds up its own lane only. */
-const LANES = 4
+export const LANES = 4
 const MOST_BYTES = 32 * 1024 * 1024
-const REQUEST_TIMEOUT_MS = 30_000
 const RETRY = { baseMs: 200, capMs: 10_000 }
 
 /**
- * Posts events to the bot in batches of newline-delimited JSON: `{"workerId":0,"shardId":7,"payload":<as Discord sent it>}`.
- * Any 2xx confirms a batch; anything else is tried again for ever, so that nothing is lost but time.
+ * A sink of any kind: keeps events in memory of its own until its publisher has handed them over. What is refused is
+ * tried again for ever, so that nothing is lost but time.
  */
-export class HttpSink implements Sink {
-  readonly #options: HttpSinkOptions
-  readonly #pool: UndiciPool
-  readonly #path: string
+export class BufferedSink implements Sink {
+  readonly #options: SinkOptions
+  readonly #publisher: Publisher
+  readonly #sorting: Sorting
   readonly #lanes: readonly Lane[]
   readonly #slabs: SlabPool
   readonly #closed = new AbortController()
   readonly #mostBytes: number
-  readonly #timeoutMs: number
   #bytes = 0
   #events = 0
   #full = false
   #trouble: { readonly state: 'Failing' | 'Unauthorized'; readonly message: string } | undefined
 
-  constructor(options: HttpSinkOptions) {
+  constructor(options: SinkOptions, publisher: Publisher, sorting: Sorting) {
     this.#options = options
+    this.#publisher = publisher
+    this.#sorting = sorting
     this.#mostBytes = options.mostBytes ?? MOST_BYTES
-    this.#timeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS
-    const { origin, pathname, search } = new URL(options.url)
-    this.#path = pathname + search
-    this.#pool = new Pool(origin, { connections: LANES, pipelining: 1, connect: { timeout: 5_000 } })
-    this.#slabs = new SlabPool(options.clock)
+    this.#slabs = new SlabPool(options.clock, publisher.indexed)
     const lane = () =>
       new Lane({
         clock: options.clock,
@@ -72,16 +74,11 @@ export class HttpSink implements Sink {
     this.#lanes = Array.from({ length: LANES }, lane)
   }
 
-  open(shardId: number, acknowledged: number): Feed {
+  open(shardId: number, acknowledged: number, sessionId: string): Feed {
     const lane = this.#lanes[laneOf(shardId)] as Lane
     const prefix = Buffer.from(`{"workerId":${this.#options.workerId},"shardId":${shardId},"payload":`)
-    const mark: FeedMark = { acknowledged }
-    return {
-      add: (bytes, from, to, sequence) => lane.add(mark, prefix, bytes, from, to, sequence),
-      get acknowledged() {
-        return mark.acknowledged
-      },
-    }
+    const mark: FeedMark = { acknowledged, shardId, prefix, session: nameOf(sessionId) }
+    return new BufferedFeed(lane, mark, this.#sorting)
   }
 
   get full(): boolean {
@@ -106,50 +103,30 @@ export class HttpSink implements Sink {
     this.#closed.abort()
     for (const lane of this.#lanes) lane.close()
     this.#slabs.close()
-    await this.#pool.destroy()
+    await this.#publisher.close()
   }
 
   async #deliver(slab: Slab): Promise<void> {
-    await this.#deliverBody(slab, slab.body)
-  }
-
-  async #deliverBody(slab: Slab, body: Buffer): Promise<void> {
+    const { clock, random, counts, retry = RETRY } = this.#options
+    let before = 0
     for (let failures = 1; ; failures++) {
-      const result = await this.#post(body)
+      const startedAt = clock.now()
+      const result = await this.#publisher.publish(slab)
       if (this.#closed.signal.aborted) throw new Error('the sink is closed')
-      if (result.kind === 'acknowledged') return this.#setTrouble(undefined)
-      slab.tainted = true
-      const half = result.kind === 'too-large' ? middleOf(body) : undefined
-      if (half !== undefined) {
-        await this.#deliverBody(slab, body.subarray(0, half))
-        return this.#deliverBody(slab, body.subarray(half))
+      counts.request(result.kind, clock.now() - startedAt)
+      if (result.kind === 'acknowledged') {
+        counts.delivered(slab.events, clock.now() - slab.startedAt)
+        return this.#setTrouble(undefined)
       }
-      this.#setTrouble({ state: result.kind === 'unauthorized' ? 'Unauthorized' : 'Failing', message: result.message })
-      const { random, retry = RETRY } = this.#options
-      const backoff = backoffDelay(failures, { ...retry, random })
+      slab.tainted = true
+      this.#setTrouble(troubleOf(result))
+      // A server that takes some of it each time is slow, not broken.
+      const confirmed = slab.index?.confirmations ?? 0
+      if (confirmed > before) failures = 1
+      before = confirmed
       const asked = result.kind === 'failed' ? (result.retryAfterMs ?? 0) : 0
-      await sleep(this.#options.clock, Math.max(asked, backoff), this.#closed.signal)
+      await sleep(clock, Math.max(asked, backoffDelay(failures, { ...retry, random })), this.#closed.signal)
     }
-  }
-
-  async #post(body: Buffer): Promise<PostResult> {
-    const { authorization, clock, onPost } = this.#options
-    const startedAt = clock.now()
-    let key: string | undefined
-    try {
-      key = await authorization?.text()
-    } catch (error) {
-      return { kind: 'unauthorized', message: (error as Error).message }
-    }
-    const result = await post(body, {
-      pool: this.#pool,
-      path: this.#path,
-      authorization: key,
-      timeoutMs: this.#timeoutMs,
-    })
-    if (result.kind === 'unauthorized') authorization?.refused()
-    onPost(result.kind, clock.now() - startedAt)
-    return result
   }
 
   #held(bytes: number, events: number): void {
@@ -173,13 +150,11 @@ export class HttpSink implements Sink {
   }
 }
 
+const troubleOf = ({ kind, message }: Refusal) =>
+  ({ state: kind === 'unauthorized' ? 'Unauthorized' : 'Failing', message }) as const
+
 /** A thread holds every second, or every fourth shard: the remainder alone would put them all into one lane. */
 const laneOf = (shardId: number): number => (Math.imul(shardId, 0x9e3779b1) >>> 16) % LANES
 
-/** Where the second half of the lines begins; undefined for a single line. */
-function middleOf(body: Buffer): number | undefined {
-  const after = body.indexOf(10, body.length >> 1) + 1
-  if (after > 0 && after < body.length) return after
-  const before = body.lastIndexOf(10, Math.max(0, (body.length >> 1) - 1)) + 1
-  return before > 0 ? before : undefined
-}
+/** A session's name in ids of messages. Not the session id: with the token, that is enough to take the session over. */
+const nameOf = (sessionId: string): string => createHash('sha256').update(sessionId).digest('base64url').slice(0, 16)
