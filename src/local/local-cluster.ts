@@ -85,6 +85,17 @@ export class LocalCluster {
     this.observe()
   }
 
+  /**
+   * Replaces the process of one worker, as its pod is when the template changes: the old one closes its shards so that
+   * their sessions live on. Resolves when it is gone and the new one was started; the fleet says when it is back.
+   */
+  async restart(ordinal: number): Promise<void> {
+    const running = this.#workers.get(ordinal)
+    if (!running) throw new RangeError(`there is no worker ${ordinal}`)
+    await running.stop()
+    this.#start(running.settings)
+  }
+
   /** The fleet or the processes changed: looks again, once, soon. */
   observeSoon(): void {
     this.#observing ??= this.#options.clock.after(OBSERVE_MS, () => {
@@ -130,22 +141,23 @@ export class LocalCluster {
   #ensure(settings: WorkerSettings): void {
     const running = this.#workers.get(settings.workerId)
     if (running && JSON.stringify(running.settings) === JSON.stringify(settings)) return
+    if (running) void running.stop().then(() => this.#start(settings))
+    else this.#start(settings)
+  }
+
+  #start(settings: WorkerSettings): void {
+    if (this.#stopping) return
     const { directory, dispatcher, onTrouble } = this.#options
-    const start = () => {
-      if (this.#stopping) return
-      const worker = new WorkerProcess({
-        settings,
-        authorization: this.#authorization,
-        dispatcher,
-        logFile: directory.file(`${this.name}-${settings.workerId}.log`),
-        graceMs: this.#cluster.spec.worker.terminationGracePeriodSeconds * 1_000,
-        onChange: () => this.observeSoon(),
-        onTrouble,
-      })
-      this.#workers.set(settings.workerId, worker)
-    }
-    if (running) void running.stop().then(start)
-    else start()
+    const worker = new WorkerProcess({
+      settings,
+      authorization: this.#authorization,
+      dispatcher,
+      logFile: directory.file(`${this.name}-${settings.workerId}.log`),
+      graceMs: this.#cluster.spec.worker.terminationGracePeriodSeconds * 1_000,
+      onChange: () => this.observeSoon(),
+      onTrouble,
+    })
+    this.#workers.set(settings.workerId, worker)
   }
 
   #settings(workerId: number, token: string, manifest: Manifest): WorkerSettings {
