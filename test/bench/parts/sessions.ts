@@ -117,7 +117,7 @@ async function measure(change: Change, say: (line: string) => void): Promise<Run
     longestGapMs: Math.max(...gaps),
     meanGapMs: Math.round(gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length),
     calmGapMs: Math.max(...calm),
-    violations: violationsOf(after.discord),
+    violations: violationsOf(after.discord) - violationsOf(before.discord),
     violationDetails: after.discord.violationDetails.slice(-5),
     mostOwners: after.discord.owners.most,
   }
@@ -127,7 +127,9 @@ async function begin(ending: AsyncDisposableStack, change: Change): Promise<Worl
   const { totalShards, totalWorkers, shardsPerWorker } = change
   const token = fakeToken()
   const directory = ending.adopt(new RunDirectory(), (d) => d.remove())
-  const options = { bots: [{ token, maxConcurrency: 100 }], identifyWindowMs: WINDOW_MS, guildsPerShard: 1 }
+  // A bucket for each shard: how a bot starts is measured elsewhere.
+  const bots = [{ token, maxConcurrency: totalShards }]
+  const options = { bots, identifyWindowMs: WINDOW_MS, guildsPerShard: 1 }
   const simulator = ending.adopt(await SimulatorProcess.start(options), (s) => s.stop())
   const bot = ending.adopt(await BotProcess.start(), (b) => b.stop())
   const shape = { totalShards, totalWorkers, shardsPerWorker, windowMs: WINDOW_MS, token }
