@@ -65,7 +65,7 @@ export class LocalDisplay implements RunDisplay {
       return
     }
     if (!this.#bot) return
-    const { events } = this.#bot.stats()
+    const { events, lost, duplicates, longestSilenceMs } = this.#bot.stats()
     const workers = clusters.map((cluster) =>
       cluster
         .fleet()
@@ -73,7 +73,9 @@ export class LocalDisplay implements RunDisplay {
         .map(({ range, ready }) => `${range.first}-${range.last}:${ready}`)
         .join(' '),
     )
-    this.say(`events ${events} (+${events - this.#events}/s)  shards ${total}/${total}  workers ${workers.join(' | ')}`)
+    const delivery = `lost ${lost}  twice ${duplicates}  longest silence ${(longestSilenceMs / 1000).toFixed(1)} s`
+    const traffic = `events ${events} (+${events - this.#events}/s)  ${delivery}`
+    this.say(`${traffic}  shards ${total}/${total}  workers ${workers.join(' | ')}`)
     this.#events = events
   }
 }

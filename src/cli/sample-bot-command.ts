@@ -11,10 +11,10 @@ interface Flags {
   readonly logLevel: string
 }
 
-/** `shardcluster sample-bot`: the other end of an http sink, which counts. */
+/** `shardcluster sample-bot`: the other end of an http sink, which checks what it is sent. */
 export function sampleBotCommand(): Command {
   return new Command('sample-bot')
-    .description('Run a sample bot: it receives events from an http sink and counts them (GET /stats)')
+    .description('Run a sample bot: it receives events from an http sink and checks them (GET /stats)')
     .addOption(new Option('--host <address>', 'address to listen on').env('SAMPLE_BOT_HOST').default('0.0.0.0'))
     .addOption(new Option('--port <number>', 'port to listen on').env('SAMPLE_BOT_PORT').default('8090'))
     .addOption(
@@ -27,7 +27,10 @@ export function sampleBotCommand(): Command {
       const bot = await startSampleBot({ host, port: Number(port), authorization })
       const logger = createLogger('sample-bot', logLevel)
       logger.info({ url: bot.url }, 'listening')
-      const report = setInterval(() => logger.info({ events: bot.stats().events }, 'received'), 10_000)
+      const report = setInterval(() => {
+        const { events, duplicates, lost, sessions, longestSilenceMs, eventsPerSecond } = bot.stats()
+        logger.info({ events, duplicates, lost, sessions, longestSilenceMs, eventsPerSecond }, 'received')
+      }, 10_000)
       signal.addEventListener('abort', () => {
         clearInterval(report)
         void bot.close()

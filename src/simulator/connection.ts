@@ -1,65 +1,35 @@
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
-import type { Clock } from '../support/clock.ts'
 import type { Bot } from './bots.ts'
+import {
+  ALREADY_AUTHENTICATED,
+  type ClientFault,
+  NOT_AUTHENTICATED,
+  TOO_MANY_SENDS,
+  UNDECODABLE,
+  UNKNOWN_OPCODE,
+} from './client-fault.ts'
 import { type ClientPayload, parseClientPayload } from './client-payload.ts'
-import type { TransportCompression } from './compression.ts'
-import type { Faults } from './faults.ts'
-import type { SimulatorSettings } from './options.ts'
+import type { ConnectionHost, ConnectionQuery } from './connection-host.ts'
 import { Outbound } from './outbound.ts'
-import { HEARTBEAT_ACK, INVALID_SESSION, Kind, type RenderContext, renderDispatch } from './payloads.ts'
+import type { Ownership } from './owners.ts'
+import { HEARTBEAT_ACK, INVALID_SESSION, type RenderContext, renderDispatch, replayed } from './payloads.ts'
 import {
   CLOSE_REASONS,
   CloseCode,
+  countSent,
   type IdentifyOutcome,
   type ResumeOutcome,
   SendLimit,
   type Session,
-  type ViolationKind,
 } from './rules/index.ts'
-
-/** What the URL of a connection asked for. */
-export interface ConnectionQuery {
-  readonly version: number
-  readonly compression: TransportCompression
-  /** The URL this simulator advertises to whoever connects this way. */
-  readonly gatewayUrl: string
-}
 
 type Connected = Session<GatewayConnection>
 type ConnectedBot = Bot<GatewayConnection>
 
-/** What a connection needs from the gateway it belongs to. */
-export interface ConnectionHost extends Pick<RenderContext, 'guilds' | 'extras'> {
-  readonly settings: SimulatorSettings
-  readonly clock: Clock
-  /** What is read now came at this time or later. */
-  arrivedAfter(): number
-  readonly faults: Faults
-  readonly bots: { find(token: string): ConnectedBot | undefined }
-  readonly counts: { received: number; dispatches: number }
-  countOp(op: number): void
-  countClose(code: number): void
-  violation(bot: ConnectedBot | undefined, kind: ViolationKind, detail: string, shard?: readonly [number, number]): void
-  /** A session began or was resumed: its log gets READY and the guilds, or RESUMED. */
-  begin(session: Connected): void
-  resumed(session: Connected): void
-  requestMembers(session: Connected, d: Extract<ClientPayload, { readonly op: 8 }>['d']): void
-  /** Everything the shard has was sent. */
-  drained(shard: Connected['shard']): void
-  left(connection: GatewayConnection): void
-}
-
-/** A payload Discord answers with a close. */
-interface Fault {
-  readonly code: number
-  readonly kind: ViolationKind
-  readonly detail: string
-}
-
 /** One WebSocket of a client: reads payloads, lets the rules judge them, and sends what its session's log holds. */
 export class GatewayConnection {
-  readonly #gateway: ConnectionHost
+  readonly #gateway: ConnectionHost<GatewayConnection>
   readonly #ws: WebSocket
   readonly #out: Outbound
   readonly #query: ConnectionQuery
@@ -75,8 +45,9 @@ export class GatewayConnection {
   #held = false
   #lastBeat: number
   #closeCode: number | undefined
+  #ownership: Ownership | undefined
 
-  constructor(gateway: ConnectionHost, ws: WebSocket, socket: Socket, query: ConnectionQuery) {
+  constructor(gateway: ConnectionHost<GatewayConnection>, ws: WebSocket, socket: Socket, query: ConnectionQuery) {
     this.#gateway = gateway
     this.#ws = ws
     this.#query = query
@@ -84,7 +55,7 @@ export class GatewayConnection {
     this.#sends = new SendLimit(gateway.settings.sendLimit, gateway.settings.times.sendWindowMs)
     this.#lastBeat = gateway.clock.now()
     ws.on('message', (data: Buffer) => this.#receive(data))
-    ws.on('close', (code) => this.#closed(code))
+    ws.on('close', (code, reason) => this.#closed(code, reason.toString()))
     // A reset connection is an error first and closed right after; the close is what counts.
     ws.on('error', () => undefined)
   }
@@ -100,6 +71,16 @@ export class GatewayConnection {
   /** True as soon as a close was sent or received. */
   get closing(): boolean {
     return this.#closeCode !== undefined
+  }
+
+  /** Open in both directions: neither side has said that it closes. */
+  get live(): boolean {
+    return !this.closing && this.#ws.readyState === this.#ws.OPEN
+  }
+
+  /** What it owns; undefined before and after it has a session. */
+  get ownership(): Ownership | undefined {
+    return this.#ownership
   }
 
   /** Monotonic milliseconds of the last heartbeat, or of the connect. */
@@ -130,6 +111,12 @@ export class GatewayConnection {
     this.#ws.close(code, CLOSE_REASONS[code] ?? '')
   }
 
+  /** Closes because its session is resumed elsewhere. */
+  supersede(): void {
+    this.#ownership?.superseded()
+    this.close(CloseCode.UnknownError)
+  }
+
   /** Cuts the TCP connection without a word; the session stays resumable. */
   drop(): void {
     this.#ws.terminate()
@@ -139,6 +126,7 @@ export class GatewayConnection {
   endSession(): void {
     if (this.#session !== undefined) this.#bot?.rules.sessions.end(this.#session)
     this.#session = undefined
+    this.#ownership?.end()
   }
 
   /** Sends what the session's log has beyond the cursor, as far as the socket takes it. */
@@ -160,10 +148,10 @@ export class GatewayConnection {
     while (this.#cursor < session.log.last && !this.#congested) {
       this.#cursor += 1
       const record = session.log.at(this.#cursor)
-      // An old RESUMED inside a replay would tell the client that the replay is over.
-      if (record.kind === Kind.Resumed && this.#cursor <= this.#replayedTo) continue
-      this.send(renderDispatch(session, this.#cursor, record, render))
+      const due = this.#cursor > this.#replayedTo ? record : replayed(record)
+      this.send(renderDispatch(session, this.#cursor, due, render))
       this.#gateway.counts.dispatches += 1
+      countSent(session, this.#cursor)
     }
   }
 
@@ -175,7 +163,7 @@ export class GatewayConnection {
     if (fault !== undefined) this.#fail(fault)
   }
 
-  #accept(payload: ReturnType<typeof parseClientPayload>, now: number): Fault | undefined {
+  #accept(payload: ReturnType<typeof parseClientPayload>, now: number): ClientFault | undefined {
     if (payload === 'decode') return UNDECODABLE
     if (payload === 'opcode') return UNKNOWN_OPCODE
     this.#gateway.countOp(payload.op)
@@ -232,7 +220,7 @@ export class GatewayConnection {
     } else if (outcome.kind === 'close') {
       this.close(outcome.code)
     } else {
-      outcome.superseded?.close(CloseCode.UnknownError)
+      outcome.superseded?.supersede()
       this.#attach(bot, outcome.session, seq)
       this.#gateway.resumed(outcome.session)
       this.pump()
@@ -262,17 +250,19 @@ export class GatewayConnection {
       guilds: this.#gateway.guilds,
       extras: this.#gateway.extras,
     }
+    this.#ownership = this.#gateway.owners.take(bot.applicationId, session.shard, () => this.live)
   }
 
-  #fail({ code, kind, detail }: Fault): void {
+  #fail({ code, kind, detail }: ClientFault): void {
     const shard = this.#session?.shard
     const where = shard === undefined ? undefined : ([shard.id, shard.total] as const)
     this.#gateway.violation(this.#bot, kind, `${detail}: closed with ${code}`, where)
     this.close(code)
   }
 
-  #closed(code: number): void {
+  #closed(code: number, reason: string): void {
     if (!this.closing) this.#leave(code, 'client')
+    this.#ownership?.closed(code, reason)
     this.#out.close()
     this.#gateway.left(this)
   }
@@ -281,19 +271,6 @@ export class GatewayConnection {
     this.#closeCode = code
     this.#gateway.countClose(code)
     if (this.#session !== undefined) this.#bot?.rules.disconnected(this.#session, this, code, by)
+    this.#ownership?.end()
   }
-}
-
-const protocolFault = (code: number, detail: string): Fault => ({ code, kind: 'protocol', detail })
-const UNDECODABLE = protocolFault(
-  CloseCode.DecodeError,
-  'a payload that cannot be decoded, or is longer than 4096 bytes',
-)
-const UNKNOWN_OPCODE = protocolFault(CloseCode.UnknownOpcode, 'an opcode clients do not send')
-const ALREADY_AUTHENTICATED = protocolFault(CloseCode.AlreadyAuthenticated, 'IDENTIFY or RESUME on a live session')
-const NOT_AUTHENTICATED = protocolFault(CloseCode.NotAuthenticated, 'a payload before IDENTIFY')
-const TOO_MANY_SENDS: Fault = {
-  code: CloseCode.RateLimited,
-  kind: 'sendLimit',
-  detail: 'too many payloads in a window',
 }

@@ -6,9 +6,11 @@ import { type Cancel, type Clock, systemClock } from '../support/clock.ts'
 import { ArrivalWatch } from './arrival.ts'
 import { type Bot, Bots } from './bots.ts'
 import type { TransportCompression } from './compression.ts'
-import { type ConnectionHost, type ConnectionQuery, GatewayConnection } from './connection.ts'
+import { GatewayConnection } from './connection.ts'
+import type { ConnectionHost, ConnectionQuery } from './connection-host.ts'
 import { Faults, type RefuseMode } from './faults.ts'
 import type { SimulatorSettings } from './options.ts'
+import { type Ownership, OwnerWatch } from './owners.ts'
 import { type Extra, type GuildShape, guildShape, helloPayload, Kind } from './payloads.ts'
 import {
   CLOSE_REASONS,
@@ -25,7 +27,7 @@ const LONGEST_MESSAGE = 1 << 20
 const VERSIONS: ReadonlySet<string> = new Set(['9', '10'])
 
 /** What all connections share: the bots, the faults, the counters, and one timer for everything that waits. */
-export class Gateway implements ConnectionHost {
+export class Gateway implements ConnectionHost<GatewayConnection> {
   readonly settings: SimulatorSettings
   readonly clock: Clock
   readonly bots: Bots<GatewayConnection>
@@ -38,6 +40,7 @@ export class Gateway implements ConnectionHost {
   /** Violations of connections that never said who they are. */
   readonly anonymous: Violations
   readonly connections = new Set<GatewayConnection>()
+  readonly owners: OwnerWatch
   /** Called when a shard's connection has sent everything there is. */
   onDrained: ((shard: ShardRecord<GatewayConnection>) => void) | undefined
   readonly #hello: Buffer
@@ -63,6 +66,7 @@ export class Gateway implements ConnectionHost {
       maxPayload: LONGEST_MESSAGE,
     })
     this.#cancelSweep = this.#sweepLater()
+    this.owners = new OwnerWatch(clock, () => this.#ownerships())
     this.#arrivals = clock === systemClock ? new ArrivalWatch(() => clock.now()) : undefined
   }
 
@@ -137,6 +141,7 @@ export class Gateway implements ConnectionHost {
   /** Cuts every connection and stops the timer. */
   close(): void {
     this.#cancelSweep()
+    this.owners.stop()
     this.#arrivals?.stop()
     for (const connection of this.connections) connection.drop()
     for (const socket of this.#hung) socket.destroy()
@@ -179,6 +184,10 @@ export class Gateway implements ConnectionHost {
       this.#sweep()
       this.#cancelSweep = this.#sweepLater()
     })
+  }
+
+  *#ownerships(): Iterable<Ownership> {
+    for (const { session, ownership } of this.connections) if (session && ownership) yield ownership
   }
 
   #sweep(): void {

@@ -20,7 +20,7 @@ export function helloPayload(heartbeatIntervalMs: number): Buffer {
 }
 
 /** Kinds of dispatch in a session's log. Events are `FirstEvent + index`, guilds `FirstGuild + index`. */
-export const Kind = { Ready: 0, Resumed: 1, Extra: 2, FirstEvent: 3, FirstGuild: 1_000_000 } as const
+export const Kind = { Ready: 0, Resumed: 1, Extra: 2, Nothing: 3, FirstEvent: 4, FirstGuild: 1_000_000 } as const
 
 /** A dispatch that answers a client and cannot be made up again from numbers. */
 export interface Extra {
@@ -57,6 +57,11 @@ export function guildId(shardId: number, total: number, index: number): string {
   return (BigInt(base + index * total + shardId) << 22n).toString()
 }
 
+/** As it is sent once more: an old RESUMED would tell the client that the replay is over, but its sequence is still due. */
+export function replayed(record: DispatchRecord): DispatchRecord {
+  return record.kind === Kind.Resumed ? { ...record, kind: Kind.Nothing } : record
+}
+
 /** The bytes of dispatch `s` of `session`, the same each time: a replayed event is the very event. */
 export function renderDispatch<C>(
   session: Session<C>,
@@ -66,6 +71,8 @@ export function renderDispatch<C>(
 ): Buffer {
   if (record.kind === Kind.Ready) return dispatch('READY', s, ready(session, context))
   if (record.kind === Kind.Resumed) return dispatch('RESUMED', s, { _trace: ['["gateway-prd-simulated-0"]'] })
+  // Discord sends this one to everybody, and it never says anything.
+  if (record.kind === Kind.Nothing) return dispatch('PRESENCES_REPLACE', s, [])
   if (record.kind === Kind.Extra) {
     const extra = context.extras.get(session)?.get(s)
     return dispatch(extra?.t ?? 'GUILD_MEMBERS_CHUNK', s, extra?.d ?? {})

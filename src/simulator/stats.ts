@@ -1,7 +1,8 @@
 import type { Bot } from './bots.ts'
 import type { GatewayConnection } from './connection.ts'
 import type { Gateway } from './gateway.ts'
-import type { BotCounts, ShardRecord, StartLimitState, Violation, ViolationCounts } from './rules/index.ts'
+import type { OwnerStats } from './owners.ts'
+import type { BotCounts, ShardRecord, Span, StartLimitState, Violation, ViolationCounts } from './rules/index.ts'
 import type { Traffic } from './traffic.ts'
 
 /** What one bot did and has. */
@@ -11,7 +12,9 @@ export interface BotStats extends BotCounts {
   readonly sessionStart: StartLimitState
   readonly tokenReset: boolean
   /** When the first and the last IDENTIFY came, in milliseconds since 1970; absent before the first. */
-  readonly identifySpan?: { readonly firstAt: number; readonly lastAt: number }
+  readonly identifySpan?: Span
+  /** The same of the RESUMEs that were taken. */
+  readonly resumeSpan?: Span
   /** Sessions, live or resumable. */
   readonly sessions: number
   /** Shards with a live connection. */
@@ -28,7 +31,15 @@ export interface ShardStats {
   readonly counter: number
   readonly connected: boolean
   readonly identifies: number
+  /** RESUMEs that were taken. */
+  readonly resumes: number
+  /** Dispatches (READY and RESUMED too) sent for the first time, and sent again for a RESUME. */
+  readonly sent: number
+  readonly replayed: number
+  /** The newest session. */
   readonly sessionId: string | undefined
+  /** The last sequence of each session that can still be resumed: what a bot must have in the end. */
+  readonly sequences: Readonly<Record<string, number>>
 }
 
 /** Everything the simulator has seen; the counts of all bots are summed at the top. */
@@ -51,6 +62,8 @@ export interface SimulatorStats extends BotCounts {
   readonly closes: Readonly<Record<string, number>>
   readonly violations: ViolationCounts
   readonly violationDetails: readonly Violation[]
+  /** How many live connections each shard had, at any time. */
+  readonly owners: OwnerStats
   readonly bots: readonly BotStats[]
 }
 
@@ -78,6 +91,7 @@ export function simulatorStats(gateway: Gateway, traffic: Traffic, detail: boole
     closes: Object.fromEntries(gateway.closes),
     violations: [gateway.anonymous.counts, ...bots.map((bot) => bot.violations)].reduce(sumCounts),
     violationDetails: [...gateway.anonymous.newest, ...bots.flatMap((bot) => bot.violationDetails)],
+    owners: gateway.owners.stats(),
     bots,
   }
 }
@@ -92,6 +106,7 @@ function botStats({ applicationId, rules }: GatewayBot, detail: boolean): BotSta
     sessionStart: rules.startLimit,
     tokenReset: rules.tokenReset,
     ...(rules.identifySpan && { identifySpan: rules.identifySpan }),
+    ...(rules.resumeSpan && { resumeSpan: rules.resumeSpan }),
     sessions: rules.sessions.size,
     connectedShards: live.length,
     violations: rules.violations.counts,
@@ -104,8 +119,11 @@ function shardStats({ rules }: Pick<GatewayBot, 'rules'>, shards: readonly Shard
   const rows = shards.map((shard): [string, ShardStats] => {
     const key = `${shard.id}/${shard.total}`
     const identifies = rules.identifiesByShard.get(key) ?? 0
-    const sessionId = [...shard.sessions].at(-1)?.id
-    return [key, { counter: shard.counter, connected: isConnected(shard), identifies, sessionId }]
+    const sessions = [...shard.sessions]
+    const sequences = Object.fromEntries(sessions.map(({ id, log }) => [id, log.last]))
+    const { counter, resumes, sent, replayed } = shard
+    const counts = { counter, identifies, resumes, sent, replayed }
+    return [key, { ...counts, connected: isConnected(shard), sessionId: sessions.at(-1)?.id, sequences }]
   })
   return Object.fromEntries(rows)
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { openCluster } from '../support/cluster/cluster.ts'
 import { run } from '../support/cluster/run.ts'
 import { nameImage, RELEASE_IMAGE, sampleBotStats, simulatorStats } from '../support/cluster/trial.ts'
@@ -85,6 +85,12 @@ async function expectNoViolations(): Promise<void> {
 }
 
 beforeAll(() => nameImage(cluster, inject('image')), 300_000)
+
+// Its operator watches every namespace: whoever comes next in this cluster shall find none.
+afterAll(async () => {
+  await cluster.kubectl(['delete', 'shardcluster/bot', '--ignore-not-found'])
+  await cluster.helm(['uninstall', 'shardcluster', '--ignore-not-found', '--wait'], { timeoutMs: 120_000 })
+}, 200_000)
 
 describe('the quickstart of the README', () => {
   it('installs, applies, and every shard becomes READY without one violation', async () => {

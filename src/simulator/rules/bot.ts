@@ -49,6 +49,12 @@ export type ResumeOutcome<C> =
   | { readonly kind: 'invalid-session' }
   | { readonly kind: 'close'; readonly code: number }
 
+/** When the first and the last of something happened, in milliseconds since 1970. */
+export interface Span {
+  readonly firstAt: number
+  readonly lastAt: number
+}
+
 /** What happened so far, in numbers. */
 export interface BotCounts {
   identifies: number
@@ -75,7 +81,9 @@ export class BotRules<C extends object> {
   /** IDENTIFYs seen, by `id/total`. */
   readonly identifiesByShard = new Map<string, number>()
   /** When the first and the last IDENTIFY came, in milliseconds since 1970; undefined before the first. */
-  identifySpan: { readonly firstAt: number; readonly lastAt: number } | undefined
+  identifySpan: Span | undefined
+  /** The same of the RESUMEs that were taken. */
+  resumeSpan: Span | undefined
   readonly sessions: SessionTable<C>
   readonly violations: Violations
   readonly #clock: Clock
@@ -131,8 +139,7 @@ export class BotRules<C extends object> {
     if (this.#tokenReset) return { kind: 'close', code: CloseCode.AuthenticationFailed }
     const [id, total] = request.shard ?? [0, 1]
     this.counts.identifies += 1
-    const at = this.#clock.date().getTime()
-    this.identifySpan = { firstAt: this.identifySpan?.firstAt ?? at, lastAt: at }
+    this.identifySpan = this.#prolonged(this.identifySpan)
     const key = `${id}/${total}`
     this.identifiesByShard.set(key, (this.identifiesByShard.get(key) ?? 0) + 1)
     if (!this.#startLimit.spend(this.#clock.now())) return this.#resetToken([id, total])
@@ -163,6 +170,8 @@ export class BotRules<C extends object> {
     session.connection = connection
     const replayed = session.log.last - request.seq
     this.counts.resumes += 1
+    session.shard.resumes += 1
+    this.resumeSpan = this.#prolonged(this.resumeSpan)
     this.counts.replayedEvents += replayed
     this.#watchOwners(session.shard)
     return { kind: 'resumed', session, replayed, ...(superseded === undefined ? {} : { superseded }) }
@@ -184,6 +193,11 @@ export class BotRules<C extends object> {
   /** Counts what the connection itself saw: too many sends, no heartbeat, a payload that makes no sense. */
   violation(kind: ViolationKind, detail: string, shard?: readonly [number, number]): void {
     this.violations.add(kind, detail, shard)
+  }
+
+  #prolonged(span: Span | undefined): Span {
+    const at = this.#clock.date().getTime()
+    return { firstAt: span?.firstAt ?? at, lastAt: at }
   }
 
   #fatalCode({ shard, intents }: IdentifyRequest): number | undefined {
@@ -214,7 +228,7 @@ export class BotRules<C extends object> {
     return { kind: 'token-reset', connections }
   }
 
-  /** The invariant the whole project is about: one live connection per [shard, total]. */
+  /** The invariant the whole project is about, where a session is given away: one live session per [shard, total]. */
   #watchOwners(shard: ShardRecord<C>): void {
     const live = [...shard.sessions].filter((session) => session.connection !== undefined)
     if (live.length < 2) return

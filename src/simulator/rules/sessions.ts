@@ -6,6 +6,11 @@ export interface ShardRecord<C> {
   readonly total: number
   /** How many counted events were ever generated for it, over all its sessions. The last one carried this number. */
   counter: number
+  /** RESUMEs that were taken. */
+  resumes: number
+  /** Dispatches sent for the first time, and sent again for a RESUME; READY and RESUMED are dispatches too. */
+  sent: number
+  replayed: number
   /** Its sessions, live or resumable. More than one only when it was identified twice. */
   readonly sessions: Set<Session<C>>
 }
@@ -16,11 +21,21 @@ export interface Session<C> {
   readonly shard: ShardRecord<C>
   readonly intents: number
   readonly log: ReplayLog
+  /** The furthest sequence that was ever sent. */
+  sent: number
   /** The connection it is on, or undefined between a disconnect and a RESUME. */
   connection: C | undefined
   /** Monotonic milliseconds of the last disconnect; meaningless while connected. */
   disconnectedAt: number
   ended: boolean
+}
+
+/** Counts dispatch `s` of `session`, which is being sent: new, or once more. */
+export function countSent<C>(session: Session<C>, s: number): void {
+  if (s > session.sent) {
+    session.sent = s
+    session.shard.sent += 1
+  } else session.shard.replayed += 1
 }
 
 /** Finding a session for a RESUME: there, or why not. */
@@ -68,6 +83,7 @@ export class SessionTable<C> {
       shard: this.#shard(shardId, totalShards),
       intents,
       log: new ReplayLog(this.#options.replayCapacity),
+      sent: 0,
       connection,
       disconnectedAt: 0,
       ended: false,
@@ -117,7 +133,7 @@ export class SessionTable<C> {
     const key = `${id}/${total}`
     const known = this.#shards.get(key)
     if (known !== undefined) return known
-    const shard: ShardRecord<C> = { id, total, counter: 0, sessions: new Set() }
+    const shard: ShardRecord<C> = { id, total, counter: 0, resumes: 0, sent: 0, replayed: 0, sessions: new Set() }
     this.#shards.set(key, shard)
     return shard
   }

@@ -27,8 +27,10 @@ export class SimulatorProcess {
     return new SimulatorProcess(await Child.start(FILE, { args: [JSON.stringify(options)] }))
   }
 
-  async stats(): Promise<SimulatorStats> {
-    const { body } = await request(`${this.url}/control/stats`, { dispatcher: this.#agent })
+  /** `detail`: with a row per shard. */
+  async stats({ detail = false } = {}): Promise<SimulatorStats> {
+    const path = `/control/stats${detail ? '?detail=1' : ''}`
+    const { body } = await request(`${this.url}${path}`, { dispatcher: this.#agent })
     return (await body.json()) as SimulatorStats
   }
 

@@ -1,15 +1,6 @@
-import { Registry } from 'prom-client'
-import { stringify } from 'yaml'
-import { API_VERSION, KIND, type ShardClusterManifest } from '../../../src/api/shard-cluster.ts'
-import { LocalCluster } from '../../../src/local/local-cluster.ts'
-import { parseManifest } from '../../../src/local/manifest.ts'
 import { RunDirectory } from '../../../src/local/run-directory.ts'
-import { workerAgent } from '../../../src/manager/http-worker.ts'
-import { Lanes } from '../../../src/manager/lanes.ts'
-import { createManagerMetrics } from '../../../src/manager/metrics.ts'
 import { fakeToken } from '../../../src/simulator/index.ts'
-import { systemClock } from '../../../src/support/clock.ts'
-import { createLogger } from '../../../src/support/logger.ts'
+import { LocalFleet } from '../harness/local-fleet.ts'
 import type { Part } from '../harness/report.ts'
 import { SimulatorProcess, violationsOf } from '../harness/simulator.ts'
 import { SinkProcess } from '../harness/sink.ts'
@@ -42,7 +33,9 @@ export async function start(say: (line: string) => void): Promise<Part> {
   const sink = ending.adopt(await SinkProcess.start(), (s) => s.stop())
   // Ten processes that start on one machine are no part of a schedule: nobody identifies before all of them listen.
   await simulator.control('http-errors', { status: 503 })
-  const cluster = startCluster(ending, directory, manifestOf(token, simulator.url, sink.url))
+  const shape = { totalShards: SHARDS, totalWorkers: WORKERS, shardsPerWorker: SHARDS / WORKERS, windowMs: WINDOW_MS }
+  const addresses = { discordUrl: simulator.url, sinkUrl: sink.url }
+  const { cluster } = LocalFleet.start(ending, directory, { ...shape, ...addresses, token, intents: ['Guilds'] })
   await until('every worker listening', TIMEOUT_MS, () => cluster.fleet().workers.every(({ connected }) => connected))
   await simulator.control('clear-faults', {})
   const managerCpu = process.cpuUsage()
@@ -75,47 +68,6 @@ export async function start(say: (line: string) => void): Promise<Part> {
     managerCpuSeconds: (user + system) / 1e6,
     simulatorCpuSeconds: cpuSeconds(simulator.pid),
   })
-}
-
-function startCluster(ending: AsyncDisposableStack, directory: RunDirectory, text: string): LocalCluster {
-  const clock = systemClock
-  const logger = createLogger('manager', 'warn')
-  const dispatcher = ending.adopt(workerAgent(), (agent) => agent.destroy())
-  const lanes = ending.adopt(new Lanes({ clock, random: Math.random, logger, leadingSince: clock.now() }), (l) =>
-    l.stop(),
-  )
-  const manifest = parseManifest(text, 'the benchmark')
-  const [shardCluster] = manifest.clusters
-  if (!shardCluster) throw new Error('the manifest of the benchmark has no ShardCluster')
-  const onTrouble = (message: string) => console.error(message)
-  // A worker that listens tells the cluster by itself; whoever shows it polls here.
-  const metrics = createManagerMetrics(new Registry())
-  const ways = { lanes, dispatcher, directory, metrics, sessionsFolder: undefined }
-  const options = { clock, logger, ...ways, term: 1, onChange: () => {}, onTrouble }
-  return ending.adopt(new LocalCluster(shardCluster, manifest, options), async (cluster) => {
-    await cluster.stop()
-  })
-}
-
-function manifestOf(token: string, discordUrl: string, sinkUrl: string): string {
-  const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'bot' }, stringData: { token } }
-  const cluster: ShardClusterManifest = {
-    apiVersion: API_VERSION,
-    kind: KIND,
-    metadata: { name: 'bot' },
-    spec: {
-      totalShards: SHARDS,
-      totalWorkers: WORKERS,
-      shardsPerWorker: SHARDS / WORKERS,
-      tokenSecretRef: { name: 'bot' },
-      rest: { baseUrl: discordUrl },
-      gateway: { intents: ['Guilds'] },
-      identify: { windowMilliseconds: WINDOW_MS },
-      events: [{ name: 'bench', http: { url: sinkUrl } }],
-      worker: { logLevel: 'warn', terminationGracePeriodSeconds: 30 },
-    },
-  }
-  return `${stringify(secret)}---\n${stringify(cluster)}`
 }
 
 interface Measurement {
