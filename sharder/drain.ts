@@ -12,8 +12,8 @@ const LAST_RECORD_MS = 2_000
 /** What the other steps of a drain may take together, in milliseconds. */
 const OTHER_STEPS_MS = 10_000
 
-/** A new leader is there after at most this long, in milliseconds: a Lease of 15 s runs out, and a process starts. */
-const LONGEST_PATIENCE_MS = 25_000
+/** A new leader is there after this long at most, in milliseconds: a Lease of 15 s runs out, and a process starts. */
+const LONGEST_PATIENCE_MS = 30_000
 
 export interface DrainOptions {
   readonly clock: Clock

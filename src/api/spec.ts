@@ -101,9 +101,9 @@ const sessions = z
       .int()
       .min(0)
       .max(86_400)
-      .default(300)
+      .default(60)
       .describe(
-        'All sessions are written to Secrets at this pace, in case every worker and the operator are lost at once; 0: only when a worker ends and when the operator does.',
+        'How often the sequences of all sessions are written to Secrets, for the case that a worker and the operator are lost at once: that much is sent again then. 0: only new sessions are written, and all when a worker or the operator ends; in a steady state nothing is.',
       ),
   })
   .describe('Where sessions are kept so that they outlive everything.')

@@ -216,12 +216,15 @@ export class GatewayManager implements IdentifySource {
     }
     this.#recount()
     this.#changed()
+    this.#saver.changed()
   }
 
   /** Takes what a worker says of one shard: its session, when its IDENTIFY left. */
   #learn(link: WorkerLink, shardId: number, now: number): void {
     const record = link.view.shards.get(shardId)
-    if (record?.session) this.#sessions.record(record.session, record.state === 'Connected', now)
+    if (record?.session) {
+      if (this.#sessions.record(record.session, record.state === 'Connected', now)) this.#saver.changed()
+    }
     // One that says nothing of a session, in a process that is new, is one that does not know of it.
     else if (record && (record.ended !== undefined || record.recovering)) this.#sessions.end(shardId)
     else if (!record) this.#sessions.disconnected(shardId, now)

@@ -1,6 +1,6 @@
 import { epochOf } from '../domain/epoch.ts'
 import { type HandOverPlan, newOwner, planHandOver, type Target, type WorkerFacts } from '../domain/hand-over.ts'
-import { contains, type Range, rangeText, shardsOf } from '../domain/ranges.ts'
+import { contains, type Range, rangesFrom, rangeText, shardsOf } from '../domain/ranges.ts'
 import type { GatewayOptions } from '../protocol/commands.ts'
 import type { Session } from '../protocol/session.ts'
 import type { Clock } from '../support/clock.ts'
@@ -78,6 +78,7 @@ export class HandOverLoop {
   allowsIdentify(ordinal: number, shardId: number): boolean {
     const link = this.#options.links.get(ordinal)
     if (!link || !this.obeyed(ordinal) || this.#releasing.get(ordinal)?.has(shardId)) return false
+    if (this.#told.get(ordinal)?.withhold.some((range) => contains(range, shardId))) return false
     return !this.#offers.includes(link, shardId) && !this.#owes(link, shardId)
   }
 
@@ -166,28 +167,45 @@ export class HandOverLoop {
   }
 
   async #assign(link: WorkerLink, plan: HandOverPlan['assigns'][number], target: Target, gateway: GatewayOptions) {
-    const { sessions, saver, metrics, clock, logger, cluster } = this.#options
-    const { range, withhold } = plan
-    const { bootId, shards } = link.view
-    const without = [...shardsOf(range)].filter(
-      (s) => !shards.get(s)?.session && shards.get(s)?.state !== 'Connected' && !withhold.some((w) => contains(w, s)),
-    )
-    const epoch = this.#nextEpoch(plan.ordinal)
+    const { sessions, saver } = this.#options
+    const { view } = link
+    const free = [...shardsOf(plan.range)].filter((s) => !plan.withhold.some((w) => contains(w, s)))
+    const without = free.filter((s) => !view.shards.get(s)?.session && view.shards.get(s)?.state !== 'Connected')
+    // The word of a new leader must not wait for what was saved, because it voids the permits of the one before; the
+    // shards that may be in there do wait.
+    const unknown = saver.ready ? [] : without.filter((shardId) => !sessions.knows(shardId))
+    if (unknown.length === 0) return this.#tell(link, plan, without, target, gateway)
+    const withhold = rangesFrom([...plan.withhold.flatMap((range) => [...shardsOf(range)]), ...unknown])
+    const known = without.filter((shardId) => sessions.knows(shardId))
+    const refused = await this.#tell(link, { ...plan, withhold }, known, target, gateway)
+    if (!refused) await saver.loaded()
+    return refused
+  }
+
+  /** `without`: shards that are given now, with the sessions that are known, if any. */
+  async #tell(
+    link: WorkerLink,
+    { ordinal, range, withhold }: HandOverPlan['assigns'][number],
+    without: readonly number[],
+    { totalShards, gatewayKey }: Target,
+    gateway: GatewayOptions,
+  ) {
+    const { sessions, metrics, clock, logger, cluster } = this.#options
+    const { bootId } = link.view
+    const epoch = this.#nextEpoch(ordinal)
     const takeBack = this.#offers.add(link, epoch, without)
-    if (without.some((shardId) => !sessions.knows(shardId))) await saver.loaded()
-    const given = sessions.resumable(without, target.totalShards, clock.now())
+    const given = sessions.resumable(without, totalShards, clock.now())
     for (const { shardId, sessionId } of given) this.#given.set(shardId, givenTo(bootId, sessionId))
-    const { totalShards } = target
     const command = { epoch, totalShards, ...range, withhold: [...withhold], gateway, sessions: given }
     const answer = await this.#within(link, (signal) => link.ref.port.assign(command, signal))
     if (!answer.ok) {
       if (answer.failure.code !== 'UNKNOWN') takeBack()
       for (const { shardId } of given) this.#given.delete(shardId)
       // Perhaps it obeyed and the answer was lost: what it was told before may no longer hold.
-      if (answer.failure.code === 'UNKNOWN') this.#told.delete(plan.ordinal)
+      if (answer.failure.code === 'UNKNOWN') this.#told.delete(ordinal)
       return answer.failure
     }
-    this.#told.set(plan.ordinal, { epoch: command.epoch, bootId, range, withhold, gatewayKey: target.gatewayKey })
+    this.#told.set(ordinal, { epoch, bootId, range, withhold, gatewayKey })
     metrics.assigned(cluster, given.length, without.length - given.length)
     const about = { cluster, worker: link.ref.name, shards: rangeText(range), sessions: given.length }
     logger.info(about, 'assigned shards')

@@ -15,10 +15,12 @@ export class SessionLedger {
   /** The last session of a shard that is known to have ended: copies of it may still turn up. */
   readonly #ended = new Map<number, string>()
 
-  /** What the worker that holds the shard said: `connected` while it is live there. */
-  record(session: Session, connected: boolean, now: number): void {
-    const lastContactAt = connected ? undefined : now - session.lastContactMsAgo
-    this.#entries.set(session.shardId, { session, lastContactAt })
+  /** What the worker that holds the shard said: `connected` while it is live there. @returns whether it is another session. */
+  record(session: Session, connected: boolean, now: number): boolean {
+    const { shardId, sessionId } = session
+    const other = this.#entries.get(shardId)?.session.sessionId !== sessionId
+    this.#entries.set(shardId, { session, lastContactAt: connected ? undefined : now - session.lastContactMsAgo })
+    return other
   }
 
   /** A copy that somebody kept: of a worker that gave the shard up, or saved. A shard that is connected needs none. */

@@ -19,35 +19,62 @@ export interface SaverOptions {
 /** Reading what was saved may take this long before shards start without it, in milliseconds. */
 const LOAD_MS = 10_000
 
+/** Sessions that a worker has newly got are saved together after this long, in milliseconds: a start brings them in waves. */
+const GATHER_MS = 5_000
+
 /**
  * The copy of all sessions that outlives everything: read once, when a shard turns up whose session nobody else knows;
- * written when a worker has drained, when this manager ends in good order, and at a slow pace, never for an event.
+ * written when a worker has drained, when it holds other sessions than were saved, when this manager ends in good order,
+ * and, because the sequences grow old, at a slow pace. Never for an event.
  */
 export class SessionSaver {
   readonly #options: SaverOptions
   #loaded: Promise<void> | undefined
+  #ready = false
   #saving: Promise<unknown> = Promise.resolve()
-  #cancel: Cancel = () => {}
+  /** The ids that were saved last of each worker. */
+  readonly #saved = new Map<number, string>()
+  #cancelPace: Cancel = () => {}
+  #cancelGather: Cancel | undefined
   #everyMs = 0
 
   constructor(options: SaverOptions) {
     this.#options = options
   }
 
-  /** Saves all at this pace, in milliseconds; 0: only when a worker drains and when this manager ends. */
+  /** Saves all at this pace, in milliseconds; 0: only when there is something new. */
   pace(everyMs: number): void {
     if (everyMs === this.#everyMs || !this.#options.store) return
     this.#everyMs = everyMs
-    this.#cancel()
+    this.#cancelPace()
     if (everyMs > 0) this.#later()
   }
 
-  /** Resolves when what was saved is in the ledger, or cannot be had. */
+  /** Whether what was saved is in the ledger, as far as it can be had. */
+  get ready(): boolean {
+    return this.#ready || !this.#options.store
+  }
+
+  /** Resolves when `ready`. */
   loaded(): Promise<void> {
     const { store } = this.#options
     if (!store) return Promise.resolve()
-    this.#loaded ??= this.#load(store)
+    this.#loaded ??= this.#load(store).then(() => {
+      this.#ready = true
+    })
     return this.#loaded
+  }
+
+  /** Some worker may hold other sessions than before: looks soon, once. */
+  changed(): void {
+    if (!this.#options.store) return
+    this.#cancelGather ??= this.#options.clock.after(GATHER_MS, () => {
+      this.#cancelGather = undefined
+      for (const [ordinal, link] of this.#options.links) {
+        const sessions = this.#sessionsOf(link)
+        if (this.#saved.get(ordinal) !== idsOf(sessions)) this.#save(ordinal, sessions)
+      }
+    })
   }
 
   /** Final sessions of a worker that has drained. */
@@ -65,11 +92,12 @@ export class SessionSaver {
   }
 
   stop(): void {
-    this.#cancel()
+    this.#cancelPace()
+    this.#cancelGather?.()
   }
 
   #later(): void {
-    this.#cancel = this.#options.clock.after(this.#everyMs, () => {
+    this.#cancelPace = this.#options.clock.after(this.#everyMs, () => {
       void this.saveAll()
       this.#later()
     })
@@ -85,9 +113,13 @@ export class SessionSaver {
   #save(ordinal: number, sessions: readonly SavedSession[]): void {
     const { store, logger, cluster } = this.#options
     if (!store || sessions.length === 0) return
+    this.#saved.set(ordinal, idsOf(sessions))
     this.#saving = this.#saving
       .then(() => store.save(ordinal, sessions))
-      .catch((error: unknown) => logger.warn({ cluster, worker: ordinal, err: error }, 'sessions were not saved'))
+      .catch((error: unknown) => {
+        this.#saved.delete(ordinal)
+        logger.warn({ cluster, worker: ordinal, err: error }, 'sessions were not saved')
+      })
   }
 
   async #load(store: SessionStore): Promise<void> {
@@ -107,3 +139,9 @@ export class SessionSaver {
     }
   }
 }
+
+const idsOf = (sessions: readonly SavedSession[]): string =>
+  sessions
+    .map(({ shardId, sessionId }) => `${shardId}/${sessionId}`)
+    .sort()
+    .join()
