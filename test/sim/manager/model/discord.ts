@@ -9,8 +9,6 @@ export interface Connection {
   readonly shardId: number
   readonly totalShards: number
   readonly reserve: number
-  /** When the manager permitted its IDENTIFY. */
-  readonly grantedAt: number
   /** Whose it is: what this very thread has read need not be sent again. */
   readonly thread: object
   session: Session<Connection> | undefined
@@ -56,6 +54,7 @@ export class SimDiscord {
   /** IDENTIFYs that no manager could have spared, by why. */
   readonly unavoidable = new Map<string, number>()
   replayed = 0
+  readonly #permittedAt = new Map<string, number>()
   readonly #traffic = new Map<string, SimTraffic>()
   /** The last session of each shard that its client knew of. */
   readonly #known = new Map<string, Session<Connection>>()
@@ -100,7 +99,7 @@ export class SimDiscord {
     const outcome = this.rules.identify(connection, { shard: [shardId, totalShards], intents: 1 })
     this.#judgeReserve(connection)
     if (this.rules.violations.counts.bucket > before) {
-      if (connection.grantedAt <= this.excusedUntil) this.excused++
+      if ((this.#permittedAt.get(shardKey(connection)) ?? 0) <= this.excusedUntil) this.excused++
       else this.problem(`bucket violation: ${this.rules.violations.newest.at(-1)?.detail}`)
     }
     if (outcome.kind !== 'ready') return outcome.kind === 'close' ? { closeCode: outcome.code } : 'invalid-session'
@@ -115,6 +114,11 @@ export class SimDiscord {
     const periodMs = shardId % 4 === 0 ? 500 + 250 * (shardId % 5) : 0
     this.#traffic.set(outcome.session.id, new SimTraffic(this.#clock.now(), periodMs))
     return this.#random.chance(silence) ? 'silence' : 'ready'
+  }
+
+  /** A manager permitted the shard's next IDENTIFY at `at`. */
+  permitted(cluster: string, shardId: number, at: number): void {
+    this.#permittedAt.set(shardKey({ cluster, shardId }), at)
   }
 
   /** READY was read: from now on the client knows its session. */
@@ -200,5 +204,7 @@ export class SimDiscord {
 }
 
 const keyOf = ({ cluster, shardId, totalShards }: Connection): string => `${cluster}/${shardId}/${totalShards}`
+
+const shardKey = ({ cluster, shardId }: Pick<Connection, 'cluster' | 'shardId'>): string => `${cluster}/${shardId}`
 
 const about = ({ cluster, shardId }: Connection): string => `shard ${shardId} of ${cluster}`

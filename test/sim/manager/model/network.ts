@@ -90,6 +90,7 @@ function call<T>(
   command: Command,
 ): Promise<Answer<T>> {
   const hungUp = new AbortController()
+  const sentAt = clock.now()
   const latency = () => random.int(1, line.latencyMs)
   return new Promise((resolve) => {
     const finish = (answer: Answer<T>) => {
@@ -117,6 +118,7 @@ function call<T>(
         return finish(unknown('the connection broke'))
       const { type, epoch } = command
       worker.env.discord.trace(`${worker.env.uid}: ${type} ${epoch} ${JSON.stringify(brief(command))}`)
+      if (type === 'IDENTIFY_SHARD') worker.env.discord.permitted(worker.env.cluster, command.shardId, sentAt)
       const reply = await process.worker.handle(command, hungUp.signal)
       await line.awake
       const answer: Answer<T> = reply.ok ? { ok: true, value: reply.body as T } : { ok: false, failure: reply.failure }

@@ -88,7 +88,6 @@ export class SimShard {
     if (this.#session) return Promise.resolve(notIdentified('SLOT_MISSED', 'it is resuming its session'))
     if (this.state !== 'Unidentified') return Promise.resolve(notIdentified('INTERNAL', `it is ${this.state} already`))
     this.#become('Connecting')
-    const grantedAt = env.clock.now()
     const withdraw = () => this.#notSent('CLOSED', 'the permit was withdrawn')
     permit.addEventListener('abort', withdraw, { once: true })
     const answer = new Promise<IdentifyOutcome>((resolve) => {
@@ -98,7 +97,7 @@ export class SimShard {
     this.#later(Math.max(slotAt - env.clock.now(), env.random.int(5, 400)), () => {
       permit.removeEventListener('abort', withdraw)
       if (env.random.chance(env.faults.connectFails)) return this.#notSent('CONNECT_FAILED', 'cannot connect')
-      this.#send(grantedAt)
+      this.#send()
     })
     return answer
   }
@@ -140,12 +139,12 @@ export class SimShard {
     this.#settle(notIdentified(code, message))
   }
 
-  #send(grantedAt: number): void {
+  #send(): void {
     const { clock, random, discord, readyMs } = this.#thread.env
     this.#identifiedAt = clock.now()
     this.#identifies++
     this.#become('Identifying')
-    this.#connection = this.#connect(grantedAt)
+    this.#connection = this.#connect()
     this.#later(random.int(0, 8), () => {
       const verdict = discord.identify(this.#connection as Connection)
       if (verdict === 'silence') return this.#later(READY_TIMEOUT_MS, () => this.#failed('READY_TIMEOUT'))
@@ -198,10 +197,10 @@ export class SimShard {
     this.#become('Unidentified')
   }
 
-  #connect(grantedAt = 0): Connection {
+  #connect(): Connection {
     const { cluster, reserve } = this.#thread.env
     return {
-      ...{ cluster, shardId: this.id, totalShards: this.#totalShards, reserve, grantedAt, session: undefined },
+      ...{ cluster, shardId: this.id, totalShards: this.#totalShards, reserve, session: undefined },
       ...{ ready: false, closed: false, thread: this.#thread },
       onClosed: (sessionLost) => this.#cutOff(sessionLost),
     }
