@@ -45,6 +45,8 @@ export class GatewayWorker {
   readonly #gate: EpochGate
   /** Assignments and releases are carried out one after the other, in the order in which they came. */
   #lastTurn: Promise<unknown> = Promise.resolve()
+  /** Shards that are being given up: a thread that is replaced meanwhile must not get them back. */
+  readonly #leaving = new Set<number>()
 
   constructor(options: GatewayWorkerOptions) {
     this.#options = options
@@ -136,7 +138,9 @@ export class GatewayWorker {
   /** Thread `index` is a new, empty one: it gets its shards and their sessions back. */
   threadReplaced(index: number): void {
     const { board, logger } = this.#options
-    const holdings = this.#shardsOf(index).flatMap((shardId): Holding[] => {
+    if (board.head.draining) return
+    const staying = this.#shardsOf(index).filter((shardId) => !this.#leaving.has(shardId))
+    const holdings = staying.flatMap((shardId): Holding[] => {
       const summary = board.shard(shardId)
       return summary ? [{ shardId, history: summary, ...(summary.session && { session: summary.session }) }] : []
     })
@@ -195,8 +199,26 @@ export class GatewayWorker {
   }
 
   async #release({ shardIds }: ReleaseShards): Promise<Reply> {
-    const { board, threads, logger, save } = this.#options
+    const { board, logger, save } = this.#options
     const held = shardIds.filter((shardId) => board.shard(shardId) !== undefined)
+    for (const shardId of held) this.#leaving.add(shardId)
+    try {
+      for (const session of await this.#close(held)) board.shelf.put(session)
+      for (const shardId of held) board.remove(shardId)
+    } finally {
+      for (const shardId of held) this.#leaving.delete(shardId)
+    }
+    // Another worker gets them as soon as this is answered: a process killed after that must not leave them to its successor.
+    await save()
+    // A shard released before is answered as it was then: the first answer may have been lost on its way.
+    const sessions = shardIds.flatMap((shardId) => board.shelf.look(shardId) ?? [])
+    logger.info({ shards: held.length, sessions: sessions.length }, 'released shards')
+    return { ok: true, body: { released: [...shardIds], sessions } }
+  }
+
+  /** Closes these shards on their threads. @returns their sessions. */
+  async #close(held: readonly number[]): Promise<Session[]> {
+    const { threads } = this.#options
     const answers = await this.#eachThread(async (index) => {
       const ids = held.filter((shardId) => shardId % threads.count === index)
       if (ids.length === 0) return []
@@ -208,14 +230,7 @@ export class GatewayWorker {
         throw error
       }
     })
-    for (const session of answers.flat()) board.shelf.put(session)
-    for (const shardId of held) board.remove(shardId)
-    // Another worker gets them as soon as this is answered: a process killed after that must not leave them to its successor.
-    await save()
-    // A shard released before is answered as it was then: the first answer may have been lost on its way.
-    const sessions = shardIds.flatMap((shardId) => board.shelf.look(shardId) ?? [])
-    logger.info({ shards: held.length, sessions: sessions.length }, 'released shards')
-    return { ok: true, body: { released: [...shardIds], sessions } }
+    return answers.flat()
   }
 
   async #hold(index: number, holdings: readonly Holding[]): Promise<void> {

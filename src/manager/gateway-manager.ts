@@ -114,7 +114,11 @@ export class GatewayManager implements IdentifySource {
     const gone = [...this.#links].filter(([ordinal, link]) => uids.get(ordinal) !== link.ref.uid)
     for (const [ordinal, link] of gone) this.#forget(ordinal, link)
     const fresh = refs.filter(({ ordinal }) => !this.#links.has(ordinal))
-    for (const { ordinal, running } of refs) this.#links.get(ordinal)?.running(running ?? true)
+    for (const { ordinal, running = true } of refs) {
+      const link = this.#links.get(ordinal)
+      link?.running(running)
+      if (link && !running) this.#disconnected(link)
+    }
     const { clock, random, logger } = this.#options
     for (const ref of fresh) {
       const onChange = (link: WorkerLink, changed: Changed | undefined) => this.#heard(link, changed)
@@ -201,8 +205,6 @@ export class GatewayManager implements IdentifySource {
     if (this.#links.get(link.ref.ordinal) !== link) return
     const { view } = link
     const now = this.#options.clock.now()
-    if (changed === undefined)
-      for (const shardId of view.shards.keys()) this.#sessions.disconnected(shardId, view.lastHeardAt)
     if (view.drained && changed) {
       for (const session of view.finalSessions) this.#sessions.record(session, false, now)
       this.#saver.drained(view.ordinal, view.finalSessions)
@@ -250,10 +252,17 @@ export class GatewayManager implements IdentifySource {
     this.#recount()
   }
 
+  /**
+   * A process is gone. One that was not heard for a while may have gone on until now: its sessions are tried as long as
+   * Discord may have them, because a RESUME that is refused costs nothing.
+   */
+  #disconnected({ view }: WorkerLink): void {
+    const now = this.#options.clock.now()
+    for (const shardId of view.shards.keys()) this.#sessions.disconnected(shardId, now)
+  }
+
   #forget(ordinal: number, link: WorkerLink): void {
-    const { clock } = this.#options
-    const lastContact = link.view.connected ? clock.now() : link.view.lastHeardAt
-    for (const shardId of link.view.shards.keys()) this.#sessions.disconnected(shardId, lastContact)
+    this.#disconnected(link)
     this.#links.delete(ordinal)
     this.#handOver.forget(ordinal)
     void link.stop()

@@ -23,6 +23,7 @@ class FakeThreads implements ThreadPool {
   })
 
   onIdentify: (signal: AbortSignal) => void = () => {}
+  onRelease: () => Promise<void> = async () => {}
 
   async call(index: number, type: keyof ThreadCalls, ask: object, signal?: AbortSignal): Promise<never> {
     if (type === 'IDENTIFY' && signal) this.onIdentify(signal)
@@ -40,6 +41,7 @@ class FakeThreads implements ThreadPool {
     if (type !== 'RELEASE') return null
     const { shardIds } = ask as ThreadCalls['RELEASE']['ask']
     for (const shardId of shardIds) held.delete(shardId)
+    await this.onRelease()
     return shardIds.map((shardId) => session(shardId, { sequence: 77, lastContactMsAgo: 10 }))
   }
 }
@@ -261,6 +263,26 @@ describe('a thread that died', () => {
     await clock.advance(0)
     expect(threads.held[0]?.get(2)).toMatchObject({ session: { sequence: 10 }, history: { identifies: 1, resumes: 2 } })
     expect([...(threads.held[0]?.keys() ?? [])]).toEqual([2, 4])
+  })
+
+  it('does not get back what is being given up, nor anything once the worker drains', async () => {
+    await worker.handle(assign(1), never)
+    const flushed = Promise.withResolvers<void>()
+    threads.onRelease = () => flushed.promise
+    const answer = worker.handle({ type: 'RELEASE_SHARDS', epoch: 2, shardIds: [2, 3] }, never)
+    await clock.advance(0)
+    threads.held[0]?.clear()
+    worker.threadDied(0)
+    worker.threadReplaced(0)
+    await clock.advance(0)
+    expect([...(threads.held[0]?.keys() ?? [])]).toEqual([4])
+    flushed.resolve()
+    expect(await answer).toMatchObject({ ok: true, body: { released: [2, 3] } })
+    void worker.drain(10)
+    threads.held[1]?.clear()
+    worker.threadReplaced(1)
+    await clock.advance(0)
+    expect([...(threads.held[1]?.keys() ?? [])]).toEqual([])
   })
 
   it('does not keep its shards from being released', async () => {
