@@ -46,10 +46,11 @@ const COLUMNS = [
   { name: 'Shards', type: 'string', jsonPath: '.status.shards', description: 'Connected shards of all shards.' },
   { name: 'Workers', type: 'integer', jsonPath: '.spec.totalWorkers', description: 'Wanted workers.' },
   {
-    name: 'Updated',
+    // Three letters: the longest reason must fit beside it.
+    name: 'New',
     type: 'integer',
     jsonPath: '.status.updatedWorkers',
-    description: 'Workers of the present pod template.',
+    description: 'Workers of the present pod template: how far a rolling update is.',
   },
   {
     name: 'Ready',

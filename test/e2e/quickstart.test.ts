@@ -109,7 +109,7 @@ describe('the quickstart of the README', () => {
 
   it('shows what goes on', async () => {
     const [head = '', row = ''] = (await command('kubectl get shc')).split('\n')
-    expect(head).toMatch(/^NAME\s+SHARDS\s+WORKERS\s+UPDATED\s+READY\s+REASON\s+AGE/)
+    expect(head).toMatch(/^NAME\s+SHARDS\s+WORKERS\s+NEW\s+READY\s+REASON\s+AGE/)
     expect(row).toMatch(/^bot\s+30\/30\s+3\s+3\s+True\s+AllShardsReady\s/)
     expect(Math.max(head.length, row.length)).toBeLessThanOrEqual(80)
     const described = await command('kubectl describe shc bot')
