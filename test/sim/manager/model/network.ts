@@ -91,6 +91,8 @@ function call<T>(
 ): Promise<Answer<T>> {
   const hungUp = new AbortController()
   const sentAt = clock.now()
+  // What was sent to one process never arrives at its successor.
+  const { process } = worker
   const latency = () => random.int(1, line.latencyMs)
   return new Promise((resolve) => {
     const finish = (answer: Answer<T>) => {
@@ -112,7 +114,6 @@ function call<T>(
     worker.onDeath.add(died)
     clock.after(latency(), async () => {
       if (!worker.alive || random.chance(line.refused)) return finish(unknown('connection refused'))
-      const { process } = worker
       await line.awake
       if (hungUp.signal.aborted || !process || worker.process !== process)
         return finish(unknown('the connection broke'))
