@@ -65,7 +65,7 @@ it('drains on SIGTERM: final sessions in the stream and in its directory, and th
   await first.drain()
   await until(() => first.view.drained)
   expect(first.view.finalSessions.map(({ shardId }) => shardId).sort()).toEqual(SHARDS)
-  const path = join(directory, 'sessions.json')
+  const path = join(directory, 'state.json')
   expect((await stat(path)).mode & 0o777).toBe(0o600)
   expect(JSON.parse(await readFile(path, 'utf8')).sessions).toEqual(first.view.finalSessions)
   expect(discord.stats().sessions).toBe(4)
