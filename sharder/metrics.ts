@@ -48,7 +48,15 @@ export function threadMetrics(registry: Registry, sinks: () => readonly SinkReco
   const counter = (name: string, help: string, labelNames: string[]) =>
     new Counter({ name: `${PREFIX}${name}`, help, labelNames, registers })
   const identifies = counter('identifies_total', 'Permits by what became of them.', ['result'])
-  const resumes = counter('resumes_total', 'Attempts to resume by what became of them.', ['result'])
+  const resumes = counter('resumes_total', 'Attempts to resume by why and by what became of them.', ['cause', 'result'])
+  const replayed = counter('events_replayed_total', 'Events that Discord sent between RESUME and RESUMED.', [])
+  const gap = new Histogram({
+    name: `${PREFIX}resume_gap_seconds`,
+    help: 'Time from the end of a connection to the RESUMED that followed, in another process perhaps.',
+    labelNames: ['cause'],
+    buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 45, 90],
+    registers,
+  })
   const closes = counter('gateway_closes_total', 'Gateway connections that ended, by close code.', ['code'])
   const requests = counter('sink_requests_total', 'Attempts to hand a batch to a sink by result.', ['sink', 'result'])
   const delivered = counter('sink_events_total', 'Events that a sink confirmed.', ['sink'])
@@ -109,7 +117,12 @@ export function threadMetrics(registry: Registry, sinks: () => readonly SinkReco
     shards: {
       event: (bytes) => events.count(bytes),
       identify: (result) => identifies.inc({ result }),
-      resume: (result) => resumes.inc({ result }),
+      resumed(cause, events, gapMs) {
+        resumes.inc({ cause, result: 'RESUMED' })
+        replayed.inc(events)
+        if (gapMs !== undefined) gap.observe({ cause }, gapMs / 1_000)
+      },
+      notResumed: (cause, result) => resumes.inc({ cause, result }),
       closed: (code) => closes.inc({ code: String(code) }),
       roundTrip: (milliseconds) => rtt.observe(milliseconds / 1_000),
     },

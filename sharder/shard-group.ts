@@ -2,8 +2,10 @@ import { CHECKPOINT_MS } from '../src/protocol/limits.ts'
 import type { Session } from '../src/protocol/session.ts'
 import type { SinkRecord } from '../src/protocol/state.ts'
 import type { Cancel, Clock } from '../src/support/clock.ts'
-import { ManagedShard, type ShardHistory } from './shard/managed-shard.ts'
+import type { ShardHistory } from './shard/connection-log.ts'
+import { ManagedShard } from './shard/managed-shard.ts'
 import { type IdentifyOutcome, notIdentified, Permit } from './shard/permit.ts'
+import type { ResumeCause } from './shard/resume-cause.ts'
 import type { GatewaySettings, ShardEnvironment } from './shard/shard-environment.ts'
 import { type SessionState, type ShardSummary, sessionRecord } from './shard/summary.ts'
 import type { AllSinks } from './sinks/all-sinks.ts'
@@ -13,6 +15,8 @@ export interface Holding {
   readonly shardId: number
   readonly session?: SessionState
   readonly history?: ShardHistory
+  /** Why it resumes. */
+  readonly cause?: ResumeCause
 }
 
 /** What a thread says when something changed. */
@@ -64,13 +68,13 @@ export class ShardGroup {
   /** Holds these shards from now on; those it holds already go on. */
   hold(settings: GatewaySettings, holdings: readonly Holding[]): void {
     this.#settings = settings
-    for (const { shardId, session, history } of holdings) {
+    for (const { shardId, session, history, cause } of holdings) {
       const known = this.#shards.get(shardId)
       if (known) {
         known.assignAgain(session)
         continue
       }
-      const shard = new ManagedShard(shardId, this.#environment, { session, history })
+      const shard = new ManagedShard(shardId, this.#environment, { session, history, cause })
       this.#shards.set(shardId, shard)
       shard.setPaused(this.#paused)
       this.#reportSoon(shardId)
@@ -147,6 +151,7 @@ export class ShardGroup {
   #checkpoint(): void {
     const rows: number[] = []
     for (const shard of this.#shards.values()) {
+      shard.checkHeart(CHECKPOINT_MS)
       const last = this.#reported.get(shard.id)
       const sequence = shard.acknowledged
       const rtt = shard.heart.rtt ?? -1

@@ -4,6 +4,7 @@ import type { Logger } from '../src/support/logger.ts'
 import { threadMetrics } from './metrics.ts'
 import { processClock } from './process-clock.ts'
 import { ConnectGate } from './shard/connect-gate.ts'
+import { ResumePace } from './shard/resume-pace.ts'
 import { SHARD_TIMINGS } from './shard/timings.ts'
 import { type GroupReport, ShardGroup } from './shard-group.ts'
 import { AllSinks } from './sinks/all-sinks.ts'
@@ -41,6 +42,7 @@ export class ThreadHost {
         timings: SHARD_TIMINGS,
         logger,
         gate: new ConnectGate(HANDSHAKES_AT_ONCE),
+        pace: new ResumePace(processClock, Math.random),
         counts: metrics.shards,
         token: async () => (await token.text()).replace(/^Bot /, ''),
       },

@@ -14,6 +14,7 @@ import { SESSION_LIFETIME_MS, type Session } from '../src/protocol/session.ts'
 import type { Clock } from '../src/support/clock.ts'
 import type { Logger } from '../src/support/logger.ts'
 import { EpochGate } from './epoch-gate.ts'
+import type { ResumeCause } from './shard/resume-cause.ts'
 import { type ShardSummary, sessionRecord, sessionState } from './shard/summary.ts'
 import type { Holding } from './shard-group.ts'
 import type { StateBoard } from './state-board.ts'
@@ -68,7 +69,7 @@ export class GatewayWorker {
     const { board, logger } = this.#options
     if (!assignment || held.length === 0 || ageMs >= SESSION_LIFETIME_MS) return
     board.setHead({ assignment })
-    await this.#give(held, assignment.totalShards, new Map())
+    await this.#give(held, assignment.totalShards, new Map(), 'restart')
     logger.info({ shards: held.length }, 'took up what the former process held')
   }
 
@@ -142,7 +143,9 @@ export class GatewayWorker {
     const staying = this.#shardsOf(index).filter((shardId) => !this.#leaving.has(shardId))
     const holdings = staying.flatMap((shardId): Holding[] => {
       const summary = board.shard(shardId)
-      return summary ? [{ shardId, history: summary, ...(summary.session && { session: summary.session }) }] : []
+      return summary
+        ? [{ shardId, cause: 'thread', history: summary, ...(summary.session && { session: summary.session }) }]
+        : []
     })
     this.#hold(index, holdings).catch((error: Error) =>
       logger.error({ err: error, thread: index }, 'shards were not given back'),
@@ -180,20 +183,25 @@ export class GatewayWorker {
     board.setHead({ assignment: { totalShards, first, last, withhold, gateway } })
     const sent = new Map(command.sessions.map((session) => [session.shardId, session]))
     const free = [...shardsOf({ first, last })].filter((s) => !withhold.some((range) => contains(range, s)))
-    await this.#give(free, totalShards, sent)
+    await this.#give(free, totalShards, sent, 'handover')
     logger.info({ epoch, first, last, totalShards, sessions: sent.size }, 'took an assignment')
     return { ok: true, body: { assigned: true, epoch, first, last } }
   }
 
   /** Holds these shards from now on, each with the best session there is for it. */
-  async #give(shardIds: readonly number[], totalShards: number, sent: ReadonlyMap<number, Session>): Promise<void> {
+  async #give(
+    shardIds: readonly number[],
+    totalShards: number,
+    sent: ReadonlyMap<number, Session>,
+    cause: ResumeCause,
+  ): Promise<void> {
     const { board, clock, threads } = this.#options
     const byThread = Array.from({ length: threads.count }, (): Holding[] => [])
     for (const shardId of shardIds) {
       const session = board.shelf.take(shardId, totalShards, sent.get(shardId))
       const state = session && sessionState(session, clock.now())
       if (!board.shard(shardId)) board.put(newSummary(shardId, state))
-      byThread[shardId % threads.count]?.push({ shardId, ...(state && { session: state }) })
+      byThread[shardId % threads.count]?.push({ shardId, cause, ...(state && { session: state }) })
     }
     await this.#eachThread((index) => this.#hold(index, byThread[index] ?? []))
   }

@@ -2,6 +2,8 @@ import { DiscordenoShard, ShardState } from '@discordeno/gateway'
 import { GatewayOpcodes } from '@discordeno/types'
 import type { Logger } from '../../src/support/logger.ts'
 import type { Connection } from './connection.ts'
+import { HeartWatch } from './heart-watch.ts'
+import type { Leaving } from './resume-cause.ts'
 
 /** discordeno makes one for each shard, and only its own decompression uses it. */
 const SHARED_DECODER = new TextDecoder()
@@ -30,6 +32,9 @@ export abstract class AdaptedShard extends DiscordenoShard {
   protected connectionInUse: Connection | undefined
   /** Nothing is read for now, so silence says nothing about the peer. */
   paused = false
+  /** Why the connection that ended last was left, if this side left it though it looked alive. */
+  protected leaving: Leaving | undefined
+  readonly #heartWatch = new HeartWatch()
 
   constructor(id: number, logger: Logger) {
     super({ id, connection: CONNECTION, events: {}, logger })
@@ -63,6 +68,49 @@ export abstract class AdaptedShard extends DiscordenoShard {
     return Math.max(1, super.calculateSafeRequests())
   }
 
+  /** Stops reading or goes on, as the sinks ask. */
+  setPaused(paused: boolean): void {
+    if (this.paused === paused) return
+    this.paused = paused
+    // The answer to a heartbeat may lie unread in the socket: that silence was our own.
+    this.heart.acknowledged = true
+    if (paused) this.connectionInUse?.pause()
+    else this.connectionInUse?.resume()
+  }
+
+  /** Called every `everyMs`: leaves a connection whose peer has gone or whose heart does not beat. */
+  checkHeart(everyMs: number): void {
+    const { connectionInUse, paused, heart } = this
+    if (!connectionInUse?.open || paused || heart.timeoutId === undefined) this.#heartWatch.restart()
+    else {
+      const fault = this.#heartWatch.look(heart.interval, everyMs)
+      if (fault) this.leave('zombie', fault === 'unheard' ? 'nothing was read for two heartbeats' : 'no heartbeat left')
+    }
+  }
+
+  /** Ends a connection that looks alive; its session lives on and is resumed. */
+  leave(leaving: Leaving, why: string): void {
+    if (!this.connectionInUse?.open) return
+    this.leaving = leaving
+    this.connectionInUse.close(4000, `${leaving}: ${why}`)
+  }
+
+  /** Something was read: the peer lives. This is the hot path. */
+  heard(): void {
+    this.heart.acknowledged = true
+    this.#heartWatch.heard()
+  }
+
+  hello(heartbeatInterval: number): void {
+    this.leaving = undefined
+    this.#heartWatch.restart()
+    this.startHeartbeating(heartbeatInterval)
+  }
+
+  heartbeatRequested(): void {
+    this.beat()
+  }
+
   override startHeartbeating(interval: number): void {
     this.stopHeartbeating()
     this.heart.interval = Math.max(SHORTEST_HEARTBEAT_MS, interval)
@@ -85,12 +133,13 @@ export abstract class AdaptedShard extends DiscordenoShard {
     this.connectionInUse?.send(`{"op":${GatewayOpcodes.Heartbeat},"d":${this.previousSequenceNumber ?? 'null'}}`)
     this.heart.lastBeat = Date.now()
     this.heart.acknowledged = false
+    this.#heartWatch.beaten()
   }
 
   /** Anything that was read since the last beat counts as its answer (discordeno#2311). */
   private beatOrLeave(): void {
     if (this.heart.acknowledged || this.paused) this.beat()
-    else this.connectionInUse?.close(4000, 'zombie: no answer to a heartbeat')
+    else this.leave('zombie', 'no answer to a heartbeat')
   }
 
   /** Frees what would fire later. */

@@ -23,8 +23,8 @@ export interface AttemptHost {
   hello(heartbeatInterval: number): void
   identifySent(at: number): void
   resumeSent(): void
-  /** READY or RESUMED. The payload itself follows by dispatch(). */
-  live(packet: DiscordGatewayPayload, at: number): void
+  /** READY or RESUMED, after `replayed` events. The payload itself follows by dispatch(). */
+  live(packet: DiscordGatewayPayload, at: number, replayed: number): void
   /** An event: op 0. Its head is in `head`. */
   dispatch(bytes: Buffer, from: number, to: number): void
   heartbeatRequested(): void
@@ -47,6 +47,8 @@ export interface AttemptOptions {
 export interface AttemptEnded extends Closed {
   readonly identifySentAt: number | undefined
   readonly liveAt: number | undefined
+  /** Op 7 came. */
+  readonly reconnectAsked: boolean
   /** Op 9 and its `d`. */
   readonly invalidResumable: boolean | undefined
   /** Why this side gave up before READY. */
@@ -60,10 +62,13 @@ export class Attempt {
   readonly #host: AttemptHost
   #identifySentAt: number | undefined
   #liveAt: number | undefined
+  #reconnectAsked = false
   #invalidResumable: boolean | undefined
   #failure: IdentifyOutcome | undefined
   /** Events came since the deadline was set: a long replay is no silence. */
   #progress = false
+  /** Events that came before READY or RESUMED. */
+  #replayed = 0
   #cancelDeadline: Cancel = () => {}
   #cancelSlot: Cancel = () => {}
 
@@ -108,11 +113,14 @@ export class Attempt {
 
   #beforeLive(bytes: Buffer, from: number, to: number): void {
     this.#progress = true
-    if (head.type !== READY && head.type !== RESUMED) return
+    if (head.type !== READY && head.type !== RESUMED) {
+      this.#replayed++
+      return
+    }
     const packet = parse(bytes, from, to)
     this.#cancelDeadline()
     this.#liveAt = this.#options.clock.now()
-    this.#host.live(packet, this.#liveAt)
+    this.#host.live(packet, this.#liveAt, this.#replayed)
   }
 
   #control(packet: DiscordGatewayPayload): void {
@@ -127,6 +135,7 @@ export class Attempt {
         this.#host.heartbeatAnswered(packet)
         break
       case GatewayOpcodes.Reconnect:
+        this.#reconnectAsked = true
         this.connection.close(4000, 'Discord asked to reconnect (op 7)')
         break
       case GatewayOpcodes.InvalidSession:
@@ -192,6 +201,7 @@ export class Attempt {
       ...closed,
       identifySentAt: this.#identifySentAt,
       liveAt: this.#liveAt,
+      reconnectAsked: this.#reconnectAsked,
       invalidResumable: this.#invalidResumable,
       failure: this.#failure,
     })

@@ -45,6 +45,7 @@ export const notOpened = (reason: string): AttemptEnded => ({
   byUs: true,
   identifySentAt: undefined,
   liveAt: undefined,
+  reconnectAsked: false,
   invalidResumable: undefined,
   failure: undefined,
 })

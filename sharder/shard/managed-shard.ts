@@ -1,23 +1,25 @@
 import { ShardState } from '@discordeno/gateway'
 import type { DiscordGatewayPayload, DiscordReady } from '@discordeno/types'
 import type { SessionEnd, ShardStateName } from '../../src/protocol/state.ts'
-import { backoffDelay } from '../../src/support/backoff.ts'
 import { sleep } from '../../src/support/clock.ts'
-import { afterClose, isDubious } from './after-close.ts'
+import { afterClose } from './after-close.ts'
 import { Attempt, type AttemptEnded, type AttemptHost, type Purpose } from './attempt.ts'
+import { ConnectionLog, type ShardHistory } from './connection-log.ts'
 import { identifyFailure, notOpened, parkedFailure } from './identify-failure.ts'
 import { type IdentifyOutcome, notIdentified, type Permit } from './permit.ts'
+import { type ResumeCause, resumeCause } from './resume-cause.ts'
+import { isNodeLoss, type Turn } from './resume-pace.ts'
 import { SessionShard } from './session-shard.ts'
 import type { ShardEnvironment } from './shard-environment.ts'
 import { StateChange } from './state-change.ts'
 import type { SessionState, ShardSummary } from './summary.ts'
 
-/** What a shard did in this process before, when its thread had to be replaced. */
-export type ShardHistory = Pick<ShardSummary, 'identifies' | 'resumes' | 'recovering' | 'identifiedAt'>
-
+/** What a shard begins with. */
 export interface Restore {
   readonly session?: SessionState | undefined
   readonly history?: ShardHistory | undefined
+  /** Why it resumes, if it does. */
+  readonly cause?: ResumeCause | undefined
 }
 
 const RELEASED = notIdentified('NOT_ASSIGNED', 'The shard was released.')
@@ -31,24 +33,18 @@ export class ManagedShard extends SessionShard implements AttemptHost {
   readonly #heldSince: number
   #permit: Permit | undefined
   #attempt: Attempt | undefined
-  /** Connections in a row that did not last. */
-  #failures = 0
-  #dubiousBefore = false
-  #identifiedAt: number | undefined
-  #identifies: number
-  #resumes: number
-  #recovering: boolean
-  #lastClose: { readonly code: number; readonly reason: string } | undefined
+  readonly #log: ConnectionLog
+  #cause: ResumeCause
+  /** Its place among the shards that lost their connections with it. */
+  #turn: Turn | undefined
   readonly #stateChange = new StateChange()
   #running: Promise<void> | undefined
 
-  constructor(id: number, environment: ShardEnvironment, { session, history }: Restore = {}) {
+  constructor(id: number, environment: ShardEnvironment, { session, history, cause = 'handover' }: Restore = {}) {
     super(id, environment)
     this.#heldSince = environment.clock.now()
-    this.#identifiedAt = history?.identifiedAt
-    this.#identifies = history?.identifies ?? 0
-    this.#resumes = history?.resumes ?? 0
-    this.#recovering = history?.recovering ?? false
+    this.#log = new ConnectionLog(history)
+    this.#cause = cause
     if (session) this.restoreSession(session)
   }
 
@@ -70,7 +66,10 @@ export class ManagedShard extends SessionShard implements AttemptHost {
   assignAgain(session: SessionState | undefined): void {
     const parked = this.state === ShardState.Offline
     if (!parked && (this.state !== ShardState.Unidentified || this.#permit)) return
-    if (session && !this.sessionId) this.restoreSession(session)
+    if (session && !this.sessionId) {
+      this.restoreSession(session)
+      this.#cause = 'handover'
+    }
     if (parked || this.sessionId) this.#become(this.sessionId ? ShardState.Resuming : ShardState.Unidentified)
   }
 
@@ -79,8 +78,8 @@ export class ManagedShard extends SessionShard implements AttemptHost {
     const { clock } = this.environment
     if (this.#stopped.signal.aborted) return RELEASED
     if (this.state === ShardState.Connected)
-      return { identified: true, identifiedMsAgo: clock.now() - (this.#identifiedAt ?? this.#heldSince) }
-    if (this.state === ShardState.Offline) return parkedFailure(this.#lastClose)
+      return { identified: true, identifiedMsAgo: clock.now() - (this.#log.identifiedAt ?? this.#heldSince) }
+    if (this.state === ShardState.Offline) return parkedFailure(this.#log.lastClose)
     if (this.#permit) return this.#permit.outcome
     if (this.sessionId) return this.#identifyAfterResume(permit)
     this.#permit = permit
@@ -88,16 +87,6 @@ export class ManagedShard extends SessionShard implements AttemptHost {
     if (permit.signal.aborted) this.#withdraw(permit)
     this.#stateChange.announce()
     return permit.outcome
-  }
-
-  /** Stops reading or goes on, as the sinks ask. */
-  setPaused(paused: boolean): void {
-    if (this.paused === paused) return
-    this.paused = paused
-    // The answer to a heartbeat may lie unread in the socket: that silence was our own.
-    this.heart.acknowledged = true
-    if (paused) this.connectionInUse?.pause()
-    else this.connectionInUse?.resume()
   }
 
   get stateName(): ShardStateName {
@@ -109,56 +98,33 @@ export class ManagedShard extends SessionShard implements AttemptHost {
     return {
       shardId: this.id,
       state: this.stateName,
-      identifies: this.#identifies,
-      resumes: this.#resumes,
-      recovering: this.#recovering,
-      ...(this.#identifiedAt !== undefined && { identifiedAt: this.#identifiedAt }),
-      ...(this.#lastClose !== undefined && { closeCode: this.#lastClose.code, reason: this.#lastClose.reason }),
+      ...this.#log.summary,
       ...(this.heart.rtt !== undefined && { rttMs: Math.max(0, this.heart.rtt) }),
       ...(session !== undefined && { session }),
       ...(this.ended !== undefined && { ended: this.ended }),
     }
   }
 
-  heard(): void {
-    this.heart.acknowledged = true
-  }
-
-  hello(heartbeatInterval: number): void {
-    this.startHeartbeating(heartbeatInterval)
-  }
-
   identifySent(at: number): void {
-    this.#identifies++
-    this.#identifiedAt = at
+    this.#log.identifySent(at)
     this.#become(ShardState.Identifying)
   }
 
   resumeSent(): void {
-    this.#resumes++
+    this.#log.resumeSent()
   }
 
-  live(packet: DiscordGatewayPayload, at: number): void {
+  live(packet: DiscordGatewayPayload, at: number, replayed: number): void {
     const ready = packet.t === 'READY'
     if (ready) this.beginSession((packet.d as DiscordReady).session_id)
+    this.#countLive(ready, at, replayed)
     this.contact(undefined)
-    this.#recovering = true
+    this.#log.live()
     // Sets the state, and the session of READY; nothing in it waits.
     void this.handleDiscordPacket(packet)
-    this.#permit?.settle({ identified: true, identifiedMsAgo: at - (this.#identifiedAt ?? at) })
+    this.#permit?.settle({ identified: true, identifiedMsAgo: at - (this.#log.identifiedAt ?? at) })
     this.#permit = undefined
-    this.environment.counts[ready ? 'identify' : 'resume'](ready ? 'READY' : 'RESUMED')
     this.#become(ShardState.Connected)
-  }
-
-  heartbeatRequested(): void {
-    this.beat()
-  }
-
-  heartbeatAnswered(packet: DiscordGatewayPayload): void {
-    // discordeno takes the round trip. Its sequence handling wants `s: null`, which some gateways leave out.
-    void this.handleDiscordPacket({ ...packet, s: null })
-    if (this.heart.rtt !== undefined) this.environment.counts.roundTrip(this.heart.rtt)
   }
 
   async #run(): Promise<void> {
@@ -171,10 +137,13 @@ export class ManagedShard extends SessionShard implements AttemptHost {
   }
 
   async #resumeOnce(): Promise<void> {
-    const { gate, clock } = this.environment
+    const { gate, clock, timings, random } = this.environment
+    const { signal } = this.#stopped
     this.#become(ShardState.Resuming)
-    await sleep(clock, this.#backoff(), this.#stopped.signal)
-    const leave = await gate.enter(this.#stopped.signal)
+    await sleep(clock, this.#log.backoff(timings, random), signal)
+    await this.#turn?.come(this.expiresAt - timings.sessionLifetime / 2, signal)
+    this.#turn = undefined
+    const leave = await gate.enter(signal, this.expiresAt)
     if (!leave) return
     if (this.sessionExpired()) this.#drop('its session was not resumed in time')
     else await this.#settle(await this.#connect(this.resumption(), leave), undefined)
@@ -220,14 +189,12 @@ export class ManagedShard extends SessionShard implements AttemptHost {
   async #settle(ended: AttemptEnded, permit: Permit | undefined): Promise<void> {
     const { counts, clock, timings, random, logger } = this.environment
     const now = clock.now()
-    const lived = ended.liveAt === undefined ? 0 : now - ended.liveAt
-    if (ended.liveAt !== undefined) this.contact(now)
-    this.#failures = lived >= timings.healthy ? 1 : this.#failures + 1
-    this.#lastClose = { code: ended.code, reason: ended.reason.slice(0, 200) }
+    this.#log.ended(ended, now, timings.healthy)
     counts.closed(ended.code)
     if (ended.liveAt === undefined) this.#notLive(ended, permit, now)
-    const next = afterClose(ended, this.#dubiousBefore)
-    this.#dubiousBefore = isDubious(ended.code) && !ended.byUs
+    else this.#lost(ended, now)
+    const next = afterClose(ended, this.#log.dubiousBefore)
+    this.#log.judged(ended)
     logger.debug({ shard: this.id, code: ended.code, reason: ended.reason, next }, 'a connection ended')
     if (next === 'drop') this.#forget(ended.invalidResumable === undefined ? 'CLOSED' : 'INVALIDATED')
     if (next === 'park') this.#become(ShardState.Offline)
@@ -239,9 +206,23 @@ export class ManagedShard extends SessionShard implements AttemptHost {
     }
   }
 
+  #countLive(ready: boolean, at: number, replayed: number): void {
+    const { counts } = this.environment
+    if (ready) counts.identify('READY')
+    else counts.resumed(this.#cause, replayed, this.lastContactAt === undefined ? undefined : at - this.lastContactAt)
+  }
+
+  /** A live connection ended: why, and whether others were lost with it. */
+  #lost(ended: AttemptEnded, now: number): void {
+    this.contact(now)
+    this.#cause = resumeCause(ended, this.leaving)
+    if (isNodeLoss(ended)) this.#turn = this.environment.pace.lost()
+  }
+
   #notLive(ended: AttemptEnded, permit: Permit | undefined, now: number): void {
     if (!permit) {
-      this.environment.counts.resume(ended.invalidResumable === undefined ? 'CLOSED' : 'INVALID_SESSION')
+      const result = ended.invalidResumable === undefined ? 'CLOSED' : 'INVALID_SESSION'
+      this.environment.counts.notResumed(this.#cause, result)
       return
     }
     const failure = identifyFailure(ended, now)
@@ -274,19 +255,13 @@ export class ManagedShard extends SessionShard implements AttemptHost {
   #forget(how: SessionEnd): void {
     // An IDENTIFY that was refused ends no session.
     if (this.sessionId) this.forgetSession(how)
-    this.#failures = 0
+    this.#log.startOver()
   }
 
   #drop(why: string): void {
     this.environment.logger.warn({ shard: this.id, why }, 'a session is lost, the shard waits for IDENTIFY_SHARD')
-    this.environment.counts.resume('EXPIRED')
+    this.environment.counts.notResumed(this.#cause, 'EXPIRED')
     this.#forget('EXPIRED')
-  }
-
-  #backoff(): number {
-    if (this.#failures === 0) return 0
-    const { timings, random } = this.environment
-    return backoffDelay(this.#failures, { baseMs: timings.backoffBase, capMs: timings.backoffCap, random })
   }
 
   #spent(): { readonly identifiedMsAgo?: number } {

@@ -1,3 +1,4 @@
+import type { DiscordGatewayPayload } from '@discordeno/types'
 import type { SessionEnd } from '../../src/protocol/state.ts'
 import type { Feed } from '../sinks/sink.ts'
 import { AdaptedShard } from './adapted-shard.ts'
@@ -13,7 +14,7 @@ export abstract class SessionShard extends AdaptedShard {
   /** The shard count its session was opened with. */
   #totalShards = 0
   /** When the connection of the session ended; undefined: it is up. */
-  #lastContactAt: number | undefined
+  protected lastContactAt: number | undefined
   #ended: SessionEnd | undefined
 
   constructor(id: number, environment: ShardEnvironment) {
@@ -35,7 +36,7 @@ export abstract class SessionShard extends AdaptedShard {
       resumeGatewayUrl: this.resumeGatewayUrl,
       sequence: this.#feed.acknowledged,
       totalShards: this.#totalShards,
-      ...(this.#lastContactAt !== undefined && { lastContactAt: this.#lastContactAt }),
+      ...(this.lastContactAt !== undefined && { lastContactAt: this.lastContactAt }),
     }
   }
 
@@ -51,13 +52,19 @@ export abstract class SessionShard extends AdaptedShard {
     this.environment.counts.event(bytes)
   }
 
+  heartbeatAnswered(packet: DiscordGatewayPayload): void {
+    // discordeno takes the round trip. Its sequence handling wants `s: null`, which some gateways leave out.
+    void this.handleDiscordPacket({ ...packet, s: null })
+    if (this.heart.rtt !== undefined) this.environment.counts.roundTrip(this.heart.rtt)
+  }
+
   protected restoreSession(session: SessionState): void {
     this.#ended = undefined
     this.sessionId = session.sessionId
     this.resumeGatewayUrl = session.resumeGatewayUrl
     this.previousSequenceNumber = session.sequence
     this.#totalShards = session.totalShards
-    this.#lastContactAt = session.lastContactAt ?? this.environment.clock.now()
+    this.lastContactAt = session.lastContactAt ?? this.environment.clock.now()
     this.#feed = this.environment.openFeed(this.id, session.sequence, session.sessionId)
   }
 
@@ -73,17 +80,21 @@ export abstract class SessionShard extends AdaptedShard {
     delete this.sessionId
     this.resumeGatewayUrl = ''
     this.previousSequenceNumber = null
-    this.#lastContactAt = undefined
+    this.lastContactAt = undefined
   }
 
   /** Its connection is up (undefined), or ended at `at`. */
   protected contact(at: number | undefined): void {
-    this.#lastContactAt = at
+    this.lastContactAt = at
+  }
+
+  /** When its session will be over; never, as long as its connection is up. */
+  protected get expiresAt(): number {
+    return (this.lastContactAt ?? Number.POSITIVE_INFINITY) + this.environment.timings.sessionLifetime
   }
 
   protected sessionExpired(): boolean {
-    const { clock, timings } = this.environment
-    return this.#lastContactAt !== undefined && clock.now() - this.#lastContactAt >= timings.sessionLifetime
+    return this.environment.clock.now() >= this.expiresAt
   }
 
   /** In this process nothing that was read is lost: it goes on after the last sequence read, confirmed or not. */

@@ -3,6 +3,8 @@ import type { Clock } from '../../src/support/clock.ts'
 import type { Logger } from '../../src/support/logger.ts'
 import type { Feed } from '../sinks/sink.ts'
 import type { ConnectGate } from './connect-gate.ts'
+import type { ResumeCause } from './resume-cause.ts'
+import type { ResumePace } from './resume-pace.ts'
 import type { ShardTimings } from './timings.ts'
 
 /** How shards connect from now on. */
@@ -16,7 +18,9 @@ export interface ShardCounts {
   /** A dispatch; the payload head is still in `head`, its bytes in `bytes`. */
   event(bytes: Buffer): void
   identify(result: string): void
-  resume(result: string): void
+  /** RESUMED came, after `replayed` events. `gapMs`: since the connection before it ended, if that is known. */
+  resumed(cause: ResumeCause, replayed: number, gapMs: number | undefined): void
+  notResumed(cause: ResumeCause, result: 'CLOSED' | 'INVALID_SESSION' | 'EXPIRED'): void
   closed(code: number): void
   roundTrip(milliseconds: number): void
 }
@@ -28,6 +32,7 @@ export interface ShardEnvironment {
   readonly timings: ShardTimings
   readonly logger: Logger
   readonly gate: ConnectGate
+  readonly pace: ResumePace
   readonly counts: ShardCounts
   settings(): GatewaySettings
   /** The bot token as it is now, without `Bot `. */

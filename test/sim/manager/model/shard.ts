@@ -1,4 +1,4 @@
-import type { ShardHistory } from '../../../../sharder/shard/managed-shard.ts'
+import type { ShardHistory } from '../../../../sharder/shard/connection-log.ts'
 import { type IdentifyOutcome, notIdentified } from '../../../../sharder/shard/permit.ts'
 import type { SessionState, ShardSummary } from '../../../../sharder/shard/summary.ts'
 import type { SessionEnd, ShardStateName } from '../../../../src/protocol/state.ts'
