@@ -57,6 +57,7 @@ export function threadMetrics(registry: Registry, sinks: () => readonly SinkReco
     buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 45, 90],
     registers,
   })
+  const silences = counter('silence_kicks_total', 'Connections closed because their shard had no events any more.', [])
   const closes = counter('gateway_closes_total', 'Gateway connections that ended, by close code.', ['code'])
   const requests = counter('sink_requests_total', 'Attempts to hand a batch to a sink by result.', ['sink', 'result'])
   const delivered = counter('sink_events_total', 'Events that a sink confirmed.', ['sink'])
@@ -123,6 +124,7 @@ export function threadMetrics(registry: Registry, sinks: () => readonly SinkReco
         if (gapMs !== undefined) gap.observe({ cause }, gapMs / 1_000)
       },
       notResumed: (cause, result) => resumes.inc({ cause, result }),
+      silenced: (shards) => silences.inc(shards),
       closed: (code) => closes.inc({ code: String(code) }),
       roundTrip: (milliseconds) => rtt.observe(milliseconds / 1_000),
     },

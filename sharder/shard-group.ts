@@ -7,6 +7,8 @@ import { ManagedShard } from './shard/managed-shard.ts'
 import { type IdentifyOutcome, notIdentified, Permit } from './shard/permit.ts'
 import type { ResumeCause } from './shard/resume-cause.ts'
 import type { GatewaySettings, ShardEnvironment } from './shard/shard-environment.ts'
+import type { SilenceRules } from './shard/silence.ts'
+import { SilenceWatch } from './shard/silence-watch.ts'
 import { type SessionState, type ShardSummary, sessionRecord } from './shard/summary.ts'
 import type { AllSinks } from './sinks/all-sinks.ts'
 
@@ -31,6 +33,7 @@ export interface ShardGroupOptions {
   readonly clock: Clock
   readonly sinks: AllSinks
   readonly report: (report: GroupReport) => void
+  readonly silence?: SilenceRules
   /** All of a shard's environment but what the group itself knows. */
   readonly environment: Omit<ShardEnvironment, 'settings' | 'openFeed' | 'changed' | 'clock'>
 }
@@ -46,6 +49,7 @@ export class ShardGroup {
   readonly #changed = new Set<number>()
   /** What the last checkpoint said of a shard. */
   readonly #reported = new Map<number, { sequence: number; rtt: number }>()
+  readonly #silence: SilenceWatch
   #settings: GatewaySettings | undefined
   #paused = false
   #reporting = false
@@ -55,6 +59,7 @@ export class ShardGroup {
   constructor(options: ShardGroupOptions) {
     this.#options = options
     const { clock, sinks } = options
+    this.#silence = new SilenceWatch(options.silence)
     this.#environment = {
       ...options.environment,
       clock,
@@ -99,6 +104,7 @@ export class ShardGroup {
     for (const { id } of shards) {
       this.#shards.delete(id)
       this.#reported.delete(id)
+      this.#silence.forget(id)
     }
     await Promise.all(shards.map((shard) => shard.stop(outcome)))
     if (shards.length > 0) await this.#options.sinks.flush(flushMs)
@@ -143,15 +149,22 @@ export class ShardGroup {
 
   #checkpointLater(): Cancel {
     return this.#options.clock.after(CHECKPOINT_MS, () => {
+      this.#checkHealth()
       this.#checkpoint()
       this.#cancelCheckpoint = this.#checkpointLater()
     })
   }
 
+  /** Leaves connections that are dead without having closed; their shards resume. */
+  #checkHealth(): void {
+    for (const shard of this.#shards.values()) shard.checkHeart(CHECKPOINT_MS)
+    const silent = this.#silence.look(this.#shards, this.#options.clock.now())
+    if (silent > 0) this.#environment.counts.silenced(silent)
+  }
+
   #checkpoint(): void {
     const rows: number[] = []
     for (const shard of this.#shards.values()) {
-      shard.checkHeart(CHECKPOINT_MS)
       const last = this.#reported.get(shard.id)
       const sequence = shard.acknowledged
       const rtt = shard.heart.rtt ?? -1

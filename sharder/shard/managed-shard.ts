@@ -116,9 +116,9 @@ export class ManagedShard extends SessionShard implements AttemptHost {
 
   live(packet: DiscordGatewayPayload, at: number, replayed: number): void {
     const ready = packet.t === 'READY'
-    if (ready) this.beginSession((packet.d as DiscordReady).session_id)
+    if (ready) this.beginSession((packet.d as DiscordReady).session_id, at)
     this.#countLive(ready, at, replayed)
-    this.contact(undefined)
+    this.nowLive()
     this.#log.live()
     // Sets the state, and the session of READY; nothing in it waits.
     void this.handleDiscordPacket(packet)
@@ -214,7 +214,7 @@ export class ManagedShard extends SessionShard implements AttemptHost {
 
   /** A live connection ended: why, and whether others were lost with it. */
   #lost(ended: AttemptEnded, now: number): void {
-    this.contact(now)
+    this.lastContactAt = now
     this.#cause = resumeCause(ended, this.leaving)
     if (isNodeLoss(ended)) this.#turn = this.environment.pace.lost()
   }

@@ -1,3 +1,4 @@
+import { ShardState } from '@discordeno/gateway'
 import type { DiscordGatewayPayload } from '@discordeno/types'
 import type { SessionEnd } from '../../src/protocol/state.ts'
 import type { Feed } from '../sinks/sink.ts'
@@ -16,6 +17,8 @@ export abstract class SessionShard extends AdaptedShard {
   /** When the connection of the session ended; undefined: it is up. */
   protected lastContactAt: number | undefined
   #ended: SessionEnd | undefined
+  #liveSequence = 0
+  #readyAt = Number.NEGATIVE_INFINITY
 
   constructor(id: number, environment: ShardEnvironment) {
     super(id, environment.logger)
@@ -45,6 +48,21 @@ export abstract class SessionShard extends AdaptedShard {
     return this.#ended
   }
 
+  /** Its session is live and its connection is read from. */
+  get listening(): boolean {
+    return this.state === ShardState.Connected && !this.paused && this.connectionInUse?.open === true
+  }
+
+  /** The sequence of the last READY or RESUMED. */
+  get liveSequence(): number {
+    return this.#liveSequence
+  }
+
+  /** When READY came last in this process. */
+  get readyAt(): number {
+    return this.#readyAt
+  }
+
   /** An event: op 0. */
   dispatch(bytes: Buffer, from: number, to: number): void {
     if (head.seq >= 0) this.previousSequenceNumber = head.seq
@@ -68,8 +86,15 @@ export abstract class SessionShard extends AdaptedShard {
     this.#feed = this.environment.openFeed(this.id, session.sequence, session.sessionId)
   }
 
+  /** READY or RESUMED was read; its head is in `head`. */
+  protected nowLive(): void {
+    this.#liveSequence = head.seq
+    this.lastContactAt = undefined
+  }
+
   /** READY is about to be handled: what is read from now on is of a new session. */
-  protected beginSession(sessionId: string): void {
+  protected beginSession(sessionId: string, at: number): void {
+    this.#readyAt = at
     this.#ended = undefined
     this.#feed = this.environment.openFeed(this.id, 0, sessionId)
     this.#totalShards = this.environment.settings().totalShards
@@ -81,11 +106,6 @@ export abstract class SessionShard extends AdaptedShard {
     this.resumeGatewayUrl = ''
     this.previousSequenceNumber = null
     this.lastContactAt = undefined
-  }
-
-  /** Its connection is up (undefined), or ended at `at`. */
-  protected contact(at: number | undefined): void {
-    this.lastContactAt = at
   }
 
   /** When its session will be over; never, as long as its connection is up. */

@@ -22,6 +22,8 @@ export interface ShardCounts {
   resumed(cause: ResumeCause, replayed: number, gapMs: number | undefined): void
   notResumed(cause: ResumeCause, result: 'CLOSED' | 'INVALID_SESSION' | 'EXPIRED'): void
   closed(code: number): void
+  /** So many shards were left because no events came. */
+  silenced(shards: number): void
   roundTrip(milliseconds: number): void
 }
 

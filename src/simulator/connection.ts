@@ -43,6 +43,8 @@ export class GatewayConnection {
   #replayedTo = 0
   /** READY is being delayed on purpose. */
   #held = false
+  /** Gets no events any more, though everything else goes on. */
+  #forgotten = false
   #lastBeat: number
   #closeCode: number | undefined
   #ownership: Ownership | undefined
@@ -122,6 +124,11 @@ export class GatewayConnection {
     this.#ws.terminate()
   }
 
+  /** Sends it no event from now on, while heartbeats are answered: a RESUME on another connection has them all. */
+  forget(): void {
+    this.#forgotten = true
+  }
+
   /** Ends the session, not the connection: what an op 9 with `d: false` means for a live one. */
   endSession(): void {
     if (this.#session !== undefined) this.#bot?.rules.sessions.end(this.#session)
@@ -133,7 +140,7 @@ export class GatewayConnection {
   pump(): void {
     const session = this.#session
     const render = this.#render
-    if (session === undefined || render === undefined || this.closing) return
+    if (session === undefined || render === undefined || this.closing || this.#forgotten) return
     this.#out.batch(() => this.#sendLog(session, render))
     if (this.#cursor === session.log.last) this.#gateway.drained(session.shard)
   }

@@ -22,6 +22,8 @@ const bot = { applicationId: z.string().optional() }
 export const controlSchemas = {
   /** Cuts TCP connections without a close frame. */
   'drop-sockets': z.strictObject(selection),
+  /** The connections stay and their heartbeats are answered, but no event is sent to them any more. */
+  forget: z.strictObject(selection),
   /** Closes with a code of Discord's choice. */
   close: z.strictObject({ ...selection, code: z.int().min(1000).max(4999) }),
   /** Op 7. */
@@ -73,6 +75,7 @@ type Actions = {
 
 const ACTIONS: Actions = {
   'drop-sockets': ({ gateway }, input) => each(gateway, input, (connection) => connection.drop()),
+  forget: ({ gateway }, input) => each(gateway, input, (connection) => connection.forget()),
   close: ({ gateway }, input) => each(gateway, input, (connection) => connection.close(input.code)),
   reconnect: ({ gateway }, input) => each(gateway, input, (connection) => connection.send(RECONNECT)),
   invalidate: ({ gateway }, input) =>

@@ -149,6 +149,21 @@ test('heartbeat ACKs stop for the chosen shard, a number of times or until clear
   expect(simulator.stats().receivedOps['1']).toBe(4)
 })
 
+test('a forgotten connection has its heartbeats answered and gets no event', async () => {
+  const simulator = await start()
+  const client = connect(simulator)
+  await client.ready(TOKEN, [0, 1])
+  client.send(1, null)
+  await client.op(11)
+  expect(simulator.control('forget', { shards: [0] })).toEqual({ affected: 1 })
+  const before = client.payloads.length
+  expect(simulator.control('burst', { count: 1 })).toEqual({ affected: 1 })
+  await until(() => simulator.stats().burstsLeft === 0)
+  client.send(1, null)
+  await client.op(11, before)
+  expect(client.payloads.slice(before).map(({ op }) => op)).toEqual([11])
+})
+
 test('connects are reset, refused with a status, or left hanging; HELLO stays out; READY comes late', async () => {
   const clock = new ManualClock()
   const simulator = await start({}, {}, clock)
