@@ -70,7 +70,8 @@ export class GatewayManager implements IdentifySource {
     this.#candidates = new Candidates({ cluster: this.cluster, sessions: this.#sessions, attempts: this.#attempts })
     const shared = { links: this.#links, sessions: this.#sessions }
     const totalShards = () => this.totalShards
-    this.#saver = new SessionSaver({ ...options, ...shared, totalShards, store: options.store })
+    const owner = (shardId: number) => this.#ownerOf(shardId)
+    this.#saver = new SessionSaver({ ...options, ...shared, totalShards, ownerOf: owner, store: options.store })
     this.#handOver = new HandOverLoop({
       ...options,
       ...shared,
@@ -282,9 +283,14 @@ export class GatewayManager implements IdentifySource {
 
   /** The worker that shall hold the shard. */
   #linkOf(shardId: number): WorkerLink | undefined {
+    const owner = this.#ownerOf(shardId)
+    return owner === undefined ? undefined : this.#links.get(owner)
+  }
+
+  #ownerOf(shardId: number): number | undefined {
     const { totalShards } = this
     if (!this.#desired || totalShards === undefined || shardId >= totalShards) return undefined
-    return this.#links.get(ownerOf(shardId, totalShards, this.#desired.totalWorkers))
+    return ownerOf(shardId, totalShards, this.#desired.totalWorkers)
   }
 
   #countProblem(): Fleet['countProblem'] {
