@@ -187,6 +187,13 @@ function botIn(
   }
 }
 
+/** A metric's samples by their labels, of whoever serves `url`. */
+export async function metricOf(url: string, name: string): Promise<Map<string, number>> {
+  const text = await (await fetch(`${url}/metrics`)).text()
+  const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
+  return new Map(lines.map((line) => [line.slice(name.length, line.lastIndexOf(' ')), Number(line.split(' ').at(-1))]))
+}
+
 async function startOperator(environment: Record<string, string>): Promise<Operator> {
   const [port = 0] = await freePorts(1)
   const stop = new AbortController()
@@ -203,13 +210,7 @@ async function startOperator(environment: Record<string, string>): Promise<Opera
   const url = `http://127.0.0.1:${port}`
   return {
     url,
-    async metric(name) {
-      const text = await (await fetch(`${url}/metrics`)).text()
-      const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
-      return new Map(
-        lines.map((line) => [line.slice(name.length, line.lastIndexOf(' ')), Number(line.split(' ').at(-1))]),
-      )
-    },
+    metric: (name) => metricOf(url, name),
     async stop() {
       stop.abort()
       await running
