@@ -198,7 +198,11 @@ export class TestKubelet<W extends PodWorker> {
 const newPod = (host: string): Kept => ({ host, state: { sessions: [], endedAt: 0 }, restarts: 0, away: false })
 
 /** Of a pod whose one container is in `state`. */
-function statusOf({ spec }: Pod, { host, restarts: restartCount }: Kept, state: { running?: object; terminated?: object }) {
+function statusOf(
+  { spec }: Pod,
+  { host, restarts: restartCount }: Kept,
+  state: { running?: object; terminated?: object },
+) {
   const { name = '', image = '' } = spec.containers[0] ?? {}
   const ready = state.running !== undefined
   const container = { name, image, imageID: '', ready, started: ready, restartCount, state }

@@ -115,7 +115,8 @@ export class TestWorker {
 
   /** As a lost node does, or `kill -9`: nothing is handed over. */
   async crash(): Promise<void> {
-    if (this.#options.state) Object.assign(this.#options.state, { sessions: this.#sessions(), endedAt: performance.now() })
+    if (this.#options.state)
+      Object.assign(this.#options.state, { sessions: this.#sessions(), endedAt: performance.now() })
     for (const watcher of this.#watchers) watcher.destroy()
     await Promise.all([this.#server.close(), this.#closeAll()])
   }
