@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { secrets } from '../../../operator/kube/resources.ts'
+import { secrets, statefulSets } from '../../../operator/kube/resources.ts'
 import { readSessionsSecret } from '../../../operator/manifests/sessions-secret.ts'
 import type { SecretObject } from '../../../operator/reconcile/objects.ts'
-import { type OperatorProcess, startOperatorProcess } from './operator-process.ts'
+import { grantRights, type OperatorProcess, startOperatorProcess } from './operator-process.ts'
 import { type Bot, eventually, type OperatorWorld, startOperatorWorld } from './world.ts'
 
 let world: OperatorWorld
@@ -17,7 +17,8 @@ let comeBack: () => void
 let lostAt: number
 beforeAll(async () => {
   world = await startOperatorWorld()
-  first = await startOperatorProcess('first')
+  await grantRights(world.server)
+  first = await startOperatorProcess(world.server, 'first')
   bot = await world.bot()
   away = await world.bot()
   lost = await world.bot()
@@ -246,11 +247,31 @@ describe('a leader that ends in good order while a pod is away', () => {
     await first.stop()
     expect((await saved(1)).sessions).toEqual(['4 ended', '5 ended', '6 ended', '7 ended'])
     expect((await saved(0)).sessions).toEqual(['0 live', '1 live', '2 live', '3 live'])
-    second = await startOperatorProcess('second')
+    second = await startOperatorProcess(world.server, 'second')
     world.kubelet.unschedulable = () => false
     await ready()
     expect(bot.discord()).toMatchObject({ identifies, resumes: resumes + 4, resumesRefused: 0, violationDetails: [] })
     await bot.wait('Ready')
+  })
+})
+
+describe('the rights that the chart gives the operator', () => {
+  it('are enough for all of it, another number of shards included', async () => {
+    await bot.kubectl('patch', 'shc/bot', '--type=merge', '-p', '{"spec":{"totalShards":12}}')
+    await eventually(async () => expect(await bot.child(statefulSets, 'bot-8')).toBeUndefined())
+    await bot.wait('Ready')
+    for (const log of [first.log(), second?.log()]) expect(log).not.toMatch(/forbidden/i)
+    // They are not more than they say.
+    const may = (verb: string, what: string) =>
+      world.server.kubectl(['auth', 'can-i', verb, what, '-A', '--as=operator']).catch(() => 'no')
+    expect((await may('watch', 'pods')).trim()).toBe('yes')
+    for (const [verb, what] of [
+      ['list', 'secrets'],
+      ['delete', 'secrets'],
+      ['create', 'pods'],
+      ['get', 'nodes'],
+    ] as const)
+      expect(await may(verb, what)).toBe('no')
   })
 })
 

@@ -20,6 +20,8 @@ export { eventually } from '../kube/world.ts'
 
 export const quiet = pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' })
 const REST_KEY = 'rest-key'
+/** A user of the API server who may do nothing, unless a test lets it. */
+export const OPERATOR = 'operator'
 /** The simulated Discord's window, milliseconds: cold starts take seconds. */
 const WINDOW_MS = 200
 
@@ -73,7 +75,7 @@ export const startOperatorWorld = (): Promise<OperatorWorld> => startWorldOf(sta
 
 /** The same, with pods that run what `startPod` starts. */
 export async function startWorldOf<W extends PodWorker>(startPod: StartPod<W>): Promise<OperatorWorld<W>> {
-  const server = await startCrdServer()
+  const server = await startCrdServer({ users: [{ name: OPERATOR }] })
   // The operator finds its API server as kubectl does.
   process.env['KUBECONFIG'] = server.kubeconfig
   const kubeConfig = new KubeConfig()
