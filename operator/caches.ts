@@ -6,8 +6,8 @@ import type { KubeMetrics } from './kube/metrics.ts'
 import { controllerOf, type ObjectKey, objectKey, type StoredObject } from './kube/objects.ts'
 import { Reflector } from './kube/reflector.ts'
 import { podDisruptionBudgets, pods, type Resource, services, shardClusters, statefulSets } from './kube/resources.ts'
-import type { Change, StoreReader } from './kube/store.ts'
-import { MANAGED_BY } from './manifests/names.ts'
+import type { Change, IndexOf, StoreReader } from './kube/store.ts'
+import { CLUSTER_LABEL, MANAGED_BY } from './manifests/names.ts'
 import type { PodObject, StatefulSetObject } from './reconcile/objects.ts'
 
 export interface CacheOptions {
@@ -30,10 +30,10 @@ class Collection<T extends StoredObject> {
   readonly reflectors: readonly Reflector<T>[]
   readonly store: StoreReader<T>
 
-  constructor(options: CacheOptions, resource: Resource, labelSelector?: string) {
+  constructor(options: CacheOptions, resource: Resource, labelSelector?: string, indexOf?: IndexOf<T>) {
     const namespaces = options.namespaces.length > 0 ? options.namespaces : [undefined]
     this.reflectors = namespaces.map(
-      (namespace) => new Reflector<T>({ ...options, resource, namespace, labelSelector }),
+      (namespace) => new Reflector<T>({ ...options, resource, namespace, labelSelector }, indexOf),
     )
     this.store = union(this.reflectors.map(({ store }) => store))
   }
@@ -50,7 +50,7 @@ export class Caches {
   constructor(options: CacheOptions) {
     this.clusters = new Collection(options, shardClusters)
     this.statefulSets = new Collection(options, statefulSets, SELECTOR)
-    this.pods = new Collection(options, pods, SELECTOR)
+    this.pods = new Collection(options, pods, SELECTOR, clusterKey)
     this.services = new Collection(options, services, SELECTOR)
     this.budgets = new Collection(options, podDisruptionBudgets, SELECTOR)
   }
@@ -78,6 +78,15 @@ export class Caches {
   async whenSynced(): Promise<void> {
     await Promise.all(this.#all.map((reflector) => reflector.whenSynced()))
   }
+}
+
+/**
+ * The ShardCluster whose worker a pod is, by its label: a pod goes on holding shards while somebody takes its StatefulSet
+ * away from it.
+ */
+export function clusterKey({ metadata: { namespace, labels } }: StoredObject): ObjectKey | undefined {
+  const name = labels?.[CLUSTER_LABEL]
+  return namespace && name ? objectKey(namespace, name) : undefined
 }
 
 /** The ShardCluster that a child belongs to, by its owner reference, be it that somebody has just taken it away. */
@@ -111,5 +120,6 @@ function union<T extends StoredObject>(stores: readonly StoreReader<T>[]): Store
     get: (key) => stores.map((store) => store.get(key)).find((object) => object !== undefined),
     list: () => stores.flatMap((store) => store.list()),
     childrenOf: (uid) => stores.flatMap((store) => store.childrenOf(uid)),
+    indexed: (value) => stores.flatMap((store) => store.indexed(value)),
   }
 }

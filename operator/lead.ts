@@ -3,7 +3,7 @@ import { Lanes } from '../src/manager/lanes.ts'
 import type { ManagerMetrics } from '../src/manager/metrics.ts'
 import type { Clock } from '../src/support/clock.ts'
 import type { Logger } from '../src/support/logger.ts'
-import { type Caches, ownerKey, tampered } from './caches.ts'
+import { type Caches, clusterKey, ownerKey, tampered } from './caches.ts'
 import type { OperatorConfig } from './config.ts'
 import { ObjectClient } from './kube/apply.ts'
 import type { Transport } from './kube/call.ts'
@@ -112,9 +112,8 @@ function subscribe(caches: Caches, queue: WorkQueue, reconciler: Reconciler): ((
   )
   const onPod = (change: Change<PodObject>) => {
     if (!relevant(change)) return
-    const { namespace, labels } = change.object.metadata
-    const name = labels?.['shardcluster.dev/cluster']
-    if (namespace && name) queue.add(`${namespace}/${name}`)
+    const key = clusterKey(change.object)
+    if (key !== undefined) queue.add(key)
   }
   return [
     ...caches.clusters.reflectors.map((reflector) => reflector.subscribe(onCluster)),

@@ -8,7 +8,7 @@ import { ApiError, ExpiredError, InvalidError, UnavailableError } from './errors
 import { createKubeMetrics, type KubeMetrics } from './metrics.ts'
 import type { ObjectList, StoredObject } from './objects.ts'
 import { pathOf, type Resource } from './resources.ts'
-import { type Change, Store, type StoreReader } from './store.ts'
+import { type Change, type IndexOf, Store, type StoreReader } from './store.ts'
 import { watch } from './watch.ts'
 
 /** Seconds a watch is asked to last: spread, so that the watches of one process do not all end at once. */
@@ -45,7 +45,7 @@ export interface ReflectorOptions extends Selection {
  */
 export class Reflector<T extends StoredObject> {
   readonly #options: ReflectorOptions
-  readonly #store = new Store<T>()
+  readonly #store: Store<T>
   readonly #metrics: KubeMetrics
   readonly #backoff: ResettingBackoff
   readonly #handlers = new Set<ChangeHandler<T>>()
@@ -55,8 +55,10 @@ export class Reflector<T extends StoredObject> {
   #version: string | undefined
   #failures = 0
 
-  constructor(options: ReflectorOptions) {
+  /** `indexOf`: what objects are found by in the store, see StoreReader.indexed. */
+  constructor(options: ReflectorOptions, indexOf?: IndexOf<T>) {
     this.#options = options
+    this.#store = new Store<T>(indexOf)
     this.#metrics = options.metrics ?? createKubeMetrics(new Registry())
     this.#backoff = new ResettingBackoff(options.backoff ?? REFLECTOR_BACKOFF, options.clock, options.random)
   }

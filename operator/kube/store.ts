@@ -13,7 +13,12 @@ export interface StoreReader<T> {
   list(): T[]
   /** Objects whose controller (`ownerReferences[controller=true]`) has this UID. */
   childrenOf(ownerUid: string): T[]
+  /** Objects that the store's index files under this value; none where it has no index. */
+  indexed(value: string): T[]
 }
+
+/** What an object is found by besides its name; undefined: it is not filed. */
+export type IndexOf<T> = (object: T) => string | undefined
 
 /**
  * The last known state of a collection. A name is not an identity: an object that was deleted and created again
@@ -22,6 +27,12 @@ export interface StoreReader<T> {
 export class Store<T extends StoredObject> implements StoreReader<T> {
   readonly #objects = new Map<ObjectKey, T>()
   readonly #children = new Map<string, Set<ObjectKey>>()
+  readonly #index = new Map<string, Set<ObjectKey>>()
+  readonly #indexOf: IndexOf<T>
+
+  constructor(indexOf: IndexOf<T> = () => undefined) {
+    this.#indexOf = indexOf
+  }
 
   get size(): number {
     return this.#objects.size
@@ -36,7 +47,11 @@ export class Store<T extends StoredObject> implements StoreReader<T> {
   }
 
   childrenOf(ownerUid: string): T[] {
-    return [...(this.#children.get(ownerUid) ?? [])].flatMap((key) => this.#objects.get(key) ?? [])
+    return this.#all(this.#children.get(ownerUid))
+  }
+
+  indexed(value: string): T[] {
+    return this.#all(this.#index.get(value))
   }
 
   /** Takes one added or modified object; an unchanged one (same UID and resourceVersion) is no change. */
@@ -72,21 +87,32 @@ export class Store<T extends StoredObject> implements StoreReader<T> {
 
   #put(key: ObjectKey, object: T): Change<T> {
     this.#objects.set(key, object)
-    const owner = controllerOf(object)?.uid
-    if (owner !== undefined) {
-      const children = this.#children.get(owner)
-      if (children) children.add(key)
-      else this.#children.set(owner, new Set([key]))
-    }
+    file(this.#children, controllerOf(object)?.uid, key)
+    file(this.#index, this.#indexOf(object), key)
     return { type: 'added', object }
   }
 
   #drop(key: ObjectKey, object: T): Change<T> {
     this.#objects.delete(key)
-    const owner = controllerOf(object)?.uid
-    const children = owner === undefined ? undefined : this.#children.get(owner)
-    children?.delete(key)
-    if (owner !== undefined && children?.size === 0) this.#children.delete(owner)
+    unfile(this.#children, controllerOf(object)?.uid, key)
+    unfile(this.#index, this.#indexOf(object), key)
     return { type: 'deleted', object }
   }
+
+  #all(keys: Iterable<ObjectKey> = []): T[] {
+    return [...keys].flatMap((key) => this.#objects.get(key) ?? [])
+  }
+}
+
+function file(index: Map<string, Set<ObjectKey>>, value: string | undefined, key: ObjectKey): void {
+  if (value === undefined) return
+  const filed = index.get(value)
+  if (filed) filed.add(key)
+  else index.set(value, new Set([key]))
+}
+
+function unfile(index: Map<string, Set<ObjectKey>>, value: string | undefined, key: ObjectKey): void {
+  const filed = value === undefined ? undefined : index.get(value)
+  filed?.delete(key)
+  if (value !== undefined && filed?.size === 0) index.delete(value)
 }

@@ -3,6 +3,7 @@ import type { Dispatcher } from 'undici'
 import type { ShardCluster } from '../../src/api/shard-cluster.ts'
 import type { Range } from '../../src/domain/ranges.ts'
 import { desiredOf } from '../../src/manager/desired.ts'
+import type { Fleet } from '../../src/manager/fleet.ts'
 import { GatewayManager } from '../../src/manager/gateway-manager.ts'
 import { httpWorker } from '../../src/manager/http-worker.ts'
 import { botOf, type Lanes } from '../../src/manager/lanes.ts'
@@ -65,12 +66,15 @@ export class Fleets {
     return this.#running.get(key)?.manager
   }
 
-  /** Whether the manager began so lately that it may not have heard each worker that runs, or Discord's session info. */
-  settling(key: ObjectKey): boolean {
+  /**
+   * Whether the manager began so lately that it may not have heard each worker that runs, or Discord's session info.
+   * `fleet`: as it is now; made once a reconcile, because it is linear in the number of shards.
+   */
+  settling(key: ObjectKey, fleet: Fleet | undefined): boolean {
     const running = this.#running.get(key)
-    if (!running) return true
+    if (!running || !fleet) return true
     if (this.#options.clock.now() - running.startedAt > SETTLE_MS) return false
-    const { workers, maxConcurrency, sessionProblem } = running.manager.fleet()
+    const { workers, maxConcurrency, sessionProblem } = fleet
     const unheard = workers.some(({ name, connected }) => name !== undefined && !connected)
     return unheard || (maxConcurrency === undefined && sessionProblem === undefined)
   }
@@ -87,7 +91,7 @@ export class Fleets {
     const running = this.#runningFor(key, cluster, credentials, totalShards, pods)
     running.cluster = cluster
     const desired = desiredOf(cluster, token, totalShards)
-    const { fatal } = running.manager.fleet()
+    const { fatal } = running.manager
     running.remedy = nextRemedy(running.remedy, desired.remedy, fatal?.closeCode, this.#options.clock.now())
     running.manager.configure({ ...desired, remedy: running.remedy.text })
     if (authorization !== undefined)

@@ -27,6 +27,8 @@ interface ContainerStatus {
     readonly waiting?: { readonly reason?: string; readonly message?: string }
     readonly terminated?: { readonly reason?: string; readonly exitCode?: number }
   }
+  /** The run before. The kubelet shows it before it has started another and counted that. */
+  readonly lastState?: { readonly terminated?: object }
 }
 
 export interface SecretObject extends StoredObject {
@@ -50,8 +52,9 @@ export const runs = (pod: PodObject, container: string): boolean =>
 export function mayHoldShards(pod: PodObject, container: string): boolean {
   if (pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded') return false
   if (runs(pod, container)) return true
-  const { restartCount = 0, state } = containerOf(pod, container) ?? {}
-  return pod.metadata.deletionTimestamp === undefined && (restartCount > 0 || state?.terminated !== undefined)
+  const { restartCount = 0, state, lastState } = containerOf(pod, container) ?? {}
+  const ended = state?.terminated ?? lastState?.terminated
+  return pod.metadata.deletionTimestamp === undefined && (restartCount > 0 || ended !== undefined)
 }
 
 /** Why a pod does not run, in Kubernetes' words. */

@@ -11,7 +11,7 @@ import type { EventRecorder } from '../kube/events.ts'
 import type { ObjectKey, StoredObject } from '../kube/objects.ts'
 import { shardClusters } from '../kube/resources.ts'
 import type { StoreReader } from '../kube/store.ts'
-import { CLUSTER_LABEL, keySecretName } from '../manifests/names.ts'
+import { keySecretName } from '../manifests/names.ts'
 import type { PodDefaults } from '../manifests/pod.ts'
 import { Applied } from './applied.ts'
 import { type CredentialsAnswer, readCredentials } from './credentials.ts'
@@ -29,6 +29,7 @@ export interface ReconcilerOptions {
   readonly defaults: PodDefaults
   readonly clusters: StoreReader<StoredObject>
   readonly statefulSets: StoreReader<StatefulSetObject>
+  /** Indexed by the ShardCluster they are labelled with, see clusterKey. */
   readonly pods: StoreReader<PodObject>
 }
 
@@ -122,7 +123,7 @@ export class Reconciler {
 
   async #observe(key: ObjectKey, cluster: ShardCluster, memory: Memory, signal: AbortSignal): Promise<Observed> {
     const { client, fleets, clock, defaults, statefulSets, pods } = this.#options
-    const { uid, namespace, name, generation = 0 } = cluster.metadata
+    const { uid, generation = 0 } = cluster.metadata
     // Read again only when something calls for it: in a steady state there is not one call.
     if (memory.credentialsFor !== generation || !memory.credentials?.ok || isStalled(memory.status)) {
       memory.credentials = await readCredentials(client, cluster, signal)
@@ -133,9 +134,7 @@ export class Reconciler {
     }
     const manager = fleets.get(key)
     const fleet = manager?.fleet()
-    const own = pods
-      .list()
-      .filter(({ metadata }) => metadata.namespace === namespace && metadata.labels?.[CLUSTER_LABEL] === name)
+    const own = pods.indexed(key)
     return {
       cluster,
       status: memory.status,
@@ -143,7 +142,7 @@ export class Reconciler {
       statefulSets: statefulSets.childrenOf(uid ?? ''),
       pods: own,
       fleet,
-      settling: fleets.settling(key),
+      settling: fleets.settling(key, fleet),
       refused: undefined,
       empty: new Set(own.map(ordinalOf).filter((ordinal) => manager?.removable(ordinal))),
       time: timeText(clock, clock.now()),

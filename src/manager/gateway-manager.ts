@@ -1,47 +1,23 @@
 import { removable, type Target } from '../domain/hand-over.ts'
 import type { Candidate, Grant } from '../domain/identify-schedule.ts'
-import { ownerOf } from '../domain/ranges.ts'
-import { shardCountProblem } from '../domain/shard-count.ts'
-import type { Cancel, Clock } from '../support/clock.ts'
-import type { Logger } from '../support/logger.ts'
+import type { Cancel } from '../support/clock.ts'
 import { Candidates } from './candidates.ts'
 import type { Fleet } from './fleet.ts'
 import { fleetOf } from './fleet-of.ts'
-import { gatewayOf, type PresentOptions } from './gateway-of.ts'
-import { HandOverLoop, withDeadline } from './hand-over-loop.ts'
+import { HandOverLoop } from './hand-over-loop.ts'
 import { IdentifyAttempts } from './identify-attempts.ts'
-import { identifyCause } from './identify-cause.ts'
-import type { IdentifyLane, IdentifyOutcome, IdentifySource } from './identify-lane.ts'
-import type { ManagerMetrics } from './metrics.ts'
-import type { Desired, SessionStore, WorkerRef } from './ports.ts'
+import { IdentifyPermit } from './identify-permit.ts'
+import type { IdentifyOutcome, IdentifySource } from './identify-source.ts'
+import type { ManagerOptions } from './manager-options.ts'
+import type { Desired, WorkerRef } from './ports.ts'
 import { SessionLedger } from './session-ledger.ts'
 import { SessionSaver } from './session-saver.ts'
+import { Wanted } from './wanted.ts'
 import { WorkerLink } from './worker-link.ts'
 import type { Changed } from './worker-view.ts'
 
-export interface ManagerOptions {
-  /** `namespace/name`. */
-  readonly cluster: string
-  readonly clock: Clock
-  readonly random: () => number
-  readonly logger: Logger
-  readonly lane: IdentifyLane
-  /** The leader's term: its epochs are newer than those of all before it. */
-  readonly term: number
-  /** Numbers the term's commands; shared by managers that follow one another on the same workers. Default: its own. */
-  readonly count?: () => number
-  readonly metrics: ManagerMetrics
-  /** Where sessions outlive everything; none: they do not. */
-  readonly store?: SessionStore
-  /** The fleet changed. Called often; the callee gathers. */
-  readonly onChange: () => void
-}
-
 /** Shards released in one go: a shard's gap in a hand-over is about the time this many sockets take to close and open. */
 const BATCH = 64
-
-/** Beyond the slot, a worker may take this long for HELLO, IDENTIFY and READY before nobody waits any more. Milliseconds. */
-const IDENTIFY_TIMEOUT_MS = 90_000
 
 /**
  * The gateway loop of one ShardCluster, level-triggered: it compares what each worker says it holds with what it
@@ -57,9 +33,10 @@ export class GatewayManager implements IdentifySource {
   readonly #saver: SessionSaver
   readonly #identifying = new Set<number>()
   readonly #stopped = new AbortController()
+  readonly #wanted: Wanted
   readonly #handOver: HandOverLoop
+  readonly #permit: IdentifyPermit
   readonly #unregister: () => void
-  #desired: Desired | undefined
   #fatal: Fleet['fatal']
   #planning: Cancel | undefined
 
@@ -70,7 +47,9 @@ export class GatewayManager implements IdentifySource {
     this.#candidates = new Candidates({ cluster: this.cluster, sessions: this.#sessions, attempts: this.#attempts })
     const shared = { links: this.#links, sessions: this.#sessions }
     const totalShards = () => this.totalShards
-    this.#saver = new SessionSaver({ ...options, ...shared, totalShards, store: options.store })
+    const owner = (shardId: number) => this.#wanted.ownerOf(shardId)
+    this.#wanted = new Wanted(options.lane)
+    this.#saver = new SessionSaver({ ...options, ...shared, totalShards, ownerOf: owner, store: options.store })
     this.#handOver = new HandOverLoop({
       ...options,
       ...shared,
@@ -82,22 +61,31 @@ export class GatewayManager implements IdentifySource {
         this.#changed()
       },
     })
+    this.#permit = new IdentifyPermit({
+      ...options,
+      sessions: this.#sessions,
+      attempts: this.#attempts,
+      identifying: this.#identifying,
+      signal: this.#stopped.signal,
+      epochFor: (ordinal) => this.#handOver.epochFor(ordinal),
+      onFatalClose: (closeCode, shardId) => this.#freeze(closeCode, shardId),
+    })
     this.#unregister = options.lane.register(this)
   }
 
   get windowMilliseconds(): number {
-    return this.#desired?.identify.windowMilliseconds ?? 5_000
+    return this.#wanted.desired?.identify.windowMilliseconds ?? 5_000
   }
 
   /** undefined until Discord's recommendation is known, where the user gave no number. */
   get totalShards(): number | undefined {
-    return this.#desired?.totalShards ?? this.#options.lane.info?.shards
+    return this.#wanted.totalShards
   }
 
   /** Takes what shall be; the same again changes nothing. */
   configure(desired: Desired): void {
-    const before = this.#desired
-    this.#desired = desired
+    const before = this.#wanted.desired
+    this.#wanted.desired = desired
     this.#saver.pace(desired.saveSessionsMs)
     if (before && JSON.stringify(before) === JSON.stringify(desired)) return
     if (before && before.remedy !== desired.remedy) {
@@ -134,11 +122,16 @@ export class GatewayManager implements IdentifySource {
     return facts !== undefined && removable(facts)
   }
 
+  /** A close code that is a fact about the whole ShardCluster. */
+  get fatal(): Fleet['fatal'] {
+    return this.#fatal
+  }
+
   fleet(): Fleet {
     return fleetOf({
-      desired: this.#desired,
+      desired: this.#wanted.desired,
       totalShards: this.totalShards,
-      countProblem: this.#countProblem(),
+      countProblem: this.#wanted.countProblem,
       links: this.#links,
       attempts: this.#attempts,
       fatal: this.#fatal,
@@ -166,36 +159,13 @@ export class GatewayManager implements IdentifySource {
     this.#changed()
   }
 
-  async start({ candidate: { shardId }, slotAt }: Grant): Promise<IdentifyOutcome> {
-    const { clock, logger, metrics } = this.#options
+  async start(grant: Grant): Promise<IdentifyOutcome> {
+    const { shardId } = grant.candidate
     const link = this.#linkOf(shardId)
     if (!link) return { sentAt: undefined, tooEarly: false }
-    const known = this.#sessions.knows(shardId)
     this.#identifying.add(shardId)
     this.#candidates.remove(shardId)
-    const slotInMs = Math.max(0, slotAt - clock.now())
-    const before = link.view.shards.get(shardId)
-    const command = { shardId, epoch: this.#handOver.epochFor(link.ref.ordinal), slotInMs }
-    const answer = await withDeadline(
-      clock,
-      slotInMs + IDENTIFY_TIMEOUT_MS,
-      [link.signal, this.#stopped.signal],
-      (signal) => link.ref.port.identify(command, signal),
-    )
-    this.#identifying.delete(shardId)
-    // The stream will say so too, but perhaps after the next plan, which must not spend a second slot on it. What it
-    // said since is newer than this answer may be.
-    if (answer.ok && before && link.view.shards.get(shardId) === before)
-      link.view.shards.set(shardId, { ...before, state: 'Connected' })
-    const outcome = this.#attempts.settle(shardId, answer, clock.now())
-    if (outcome.sentAt !== undefined && before) {
-      const cause = identifyCause(before, known)
-      metrics.identify(this.cluster, cause, answer.ok ? 'READY' : answer.failure.code)
-    }
-    if (!answer.ok) {
-      logger.warn({ cluster: this.cluster, shardId, ...answer.failure }, 'a shard did not identify')
-      if (answer.failure.code === 'FATAL_CLOSE') this.#freeze(answer.failure.closeCode ?? 4004, shardId)
-    }
+    const outcome = await this.#permit.use(grant, link)
     this.#recountShard(shardId)
     this.#options.onChange()
     return outcome
@@ -277,7 +247,7 @@ export class GatewayManager implements IdentifySource {
   /** Whether this shard waits for a slot now. */
   #recountShard(shardId: number): void {
     this.#candidates.remove(shardId)
-    const desired = this.#desired
+    const desired = this.#wanted.desired
     const { totalShards } = this
     const { lane } = this.#options
     if (!desired || !totalShards || !lane.info || this.#fatal || this.#identifying.has(shardId)) return
@@ -286,7 +256,7 @@ export class GatewayManager implements IdentifySource {
     if (record?.state === 'Offline' && link && this.#reportsPresentOptions(link))
       this.#freeze(record.closeCode ?? 4004, shardId)
     if (record?.state !== 'Unidentified' || !link?.view.connected || link.view.draining) return
-    if (!this.#handOver.allowsIdentify(link.ref.ordinal, shardId) || this.#countProblem()) return
+    if (!this.#handOver.allowsIdentify(link.ref.ordinal, shardId) || this.#wanted.countProblem) return
     const { maxConcurrency } = lane.info.limit
     this.#candidates.add(record, { desired, totalShards, maxConcurrency, now: this.#options.clock.now() })
     lane.wake()
@@ -294,14 +264,8 @@ export class GatewayManager implements IdentifySource {
 
   /** The worker that shall hold the shard. */
   #linkOf(shardId: number): WorkerLink | undefined {
-    const { totalShards } = this
-    if (!this.#desired || totalShards === undefined || shardId >= totalShards) return undefined
-    return this.#links.get(ownerOf(shardId, totalShards, this.#desired.totalWorkers))
-  }
-
-  #countProblem(): Fleet['countProblem'] {
-    const { totalShards } = this
-    return this.#desired && totalShards !== undefined ? shardCountProblem(totalShards, this.#desired) : undefined
+    const owner = this.#wanted.ownerOf(shardId)
+    return owner === undefined ? undefined : this.#links.get(owner)
   }
 
   /** Plans once, soon, and tells whoever shows the fleet. */
@@ -315,9 +279,9 @@ export class GatewayManager implements IdentifySource {
 
   #plan(): void {
     const { totalShards } = this
-    const options = this.#presentOptions()
-    const desired = this.#desired
-    if (this.#stopped.signal.aborted || !desired || !options || totalShards === undefined || this.#countProblem())
+    const options = this.#wanted.optionsFor(this.#links.values())
+    const desired = this.#wanted.desired
+    if (this.#stopped.signal.aborted || !desired || !options || totalShards === undefined || this.#wanted.countProblem)
       return
     const { gateway, gatewayKey } = options
     const target: Target = { totalShards, totalWorkers: desired.totalWorkers, gatewayKey, batch: BATCH }
@@ -326,11 +290,7 @@ export class GatewayManager implements IdentifySource {
 
   /** A shard that was turned away under options that were corrected since says nothing about the correction. */
   #reportsPresentOptions(link: WorkerLink): boolean {
-    const options = this.#presentOptions()
+    const options = this.#wanted.optionsFor(this.#links.values())
     return options !== undefined && this.#handOver.reportsUnder(options.gatewayKey, link.ref.ordinal)
-  }
-
-  #presentOptions(): PresentOptions | undefined {
-    return gatewayOf(this.#desired, this.#options.lane.info?.url, this.#links.values())
   }
 }

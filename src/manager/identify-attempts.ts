@@ -1,7 +1,7 @@
 import { openUntil, stillCounted } from '../domain/circuit-breaker.ts'
 import type { Identified } from '../protocol/commands.ts'
 import { backoffDelay } from '../support/backoff.ts'
-import type { IdentifyOutcome } from './identify-lane.ts'
+import type { IdentifyOutcome } from './identify-source.ts'
 import type { Answer } from './ports.ts'
 
 /** What went wrong with one shard, lately. */

@@ -47,6 +47,11 @@ export class SessionLedger {
     if (entry) entry.lastContactAt ??= at
   }
 
+  /** Shards of which a session is known, be it too old. */
+  shardIds(): Iterable<number> {
+    return this.#entries.keys()
+  }
+
   /** Whether the shard ever had a session, as far as is known. */
   knows(shardId: number): boolean {
     return this.#entries.has(shardId) || this.#ended.has(shardId)

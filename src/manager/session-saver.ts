@@ -12,6 +12,8 @@ export interface SaverOptions {
   readonly links: ReadonlyMap<number, WorkerLink>
   readonly sessions: SessionLedger
   readonly totalShards: () => number | undefined
+  /** The worker that shall hold the shard; undefined: none. */
+  readonly ownerOf: (shardId: number) => number | undefined
   /** undefined: nothing outlives the workers and the manager together. */
   readonly store: SessionStore | undefined
 }
@@ -31,7 +33,9 @@ export class SessionSaver {
   readonly #options: SaverOptions
   #loaded: Promise<void> | undefined
   #ready = false
-  #saving: Promise<unknown> = Promise.resolve()
+  /** The newest of each worker only: a store that is away for an hour must not make a queue of an hour. */
+  readonly #waiting = new Map<number, readonly SavedSession[]>()
+  #saving: Promise<void> | undefined
   /** The ids that were saved last of each worker. */
   readonly #saved = new Map<number, string>()
   #cancelPace: Cancel = () => {}
@@ -70,10 +74,8 @@ export class SessionSaver {
     if (!this.#options.store) return
     this.#cancelGather ??= this.#options.clock.after(GATHER_MS, () => {
       this.#cancelGather = undefined
-      for (const [ordinal, link] of this.#options.links) {
-        const sessions = this.#sessionsOf(link)
+      for (const [ordinal, sessions] of this.#byWorker())
         if (this.#saved.get(ordinal) !== idsOf(sessions)) this.#save(ordinal, sessions)
-      }
     })
   }
 
@@ -85,15 +87,17 @@ export class SessionSaver {
     )
   }
 
-  /** Saves what every worker holds. Resolves when that is done or has failed. */
+  /** Saves every session that can be resumed. Resolves when that is done or has failed. */
   async saveAll(): Promise<void> {
-    for (const [ordinal, link] of this.#options.links) this.#save(ordinal, this.#sessionsOf(link))
+    for (const [ordinal, sessions] of this.#byWorker()) this.#save(ordinal, sessions)
     await this.#saving
   }
 
+  /** Nothing more is begun: who was deposed must not write over what the next one saves. */
   stop(): void {
     this.#cancelPace()
     this.#cancelGather?.()
+    this.#waiting.clear()
   }
 
   #later(): void {
@@ -103,23 +107,44 @@ export class SessionSaver {
     })
   }
 
-  #sessionsOf({ view }: WorkerLink): SavedSession[] {
-    const { sessions, clock, totalShards } = this.#options
-    const resumable = sessions.resumable(view.shards.keys(), totalShards() ?? 0, clock.now())
-    return resumable.map((session) => ({ ...session, connected: sessions.connected(session.shardId) }))
+  /** By who holds the shard; one that nobody holds now, because its pod is being replaced, by who shall hold it. */
+  #byWorker(): ReadonlyMap<number, SavedSession[]> {
+    const { sessions, clock, totalShards, links, ownerOf } = this.#options
+    const holders = new Map<number, number>()
+    for (const [ordinal, { view }] of links) for (const shardId of view.shards.keys()) holders.set(shardId, ordinal)
+    const saved = new Map<number, SavedSession[]>()
+    for (const session of sessions.resumable(sessions.shardIds(), totalShards() ?? 0, clock.now())) {
+      const ordinal = holders.get(session.shardId) ?? ownerOf(session.shardId)
+      if (ordinal === undefined) continue
+      const one = { ...session, connected: sessions.connected(session.shardId) }
+      const known = saved.get(ordinal)
+      if (known) known.push(one)
+      else saved.set(ordinal, [one])
+    }
+    return saved
   }
 
-  /** One after the other: what is saved last of a worker is what stays. Nothing is no reason to forget what was there. */
+  /** Nothing is no reason to forget what was there. */
   #save(ordinal: number, sessions: readonly SavedSession[]): void {
-    const { store, logger, cluster } = this.#options
+    const { store } = this.#options
     if (!store || sessions.length === 0) return
     this.#saved.set(ordinal, idsOf(sessions))
-    this.#saving = this.#saving
-      .then(() => store.save(ordinal, sessions))
-      .catch((error: unknown) => {
+    this.#waiting.set(ordinal, sessions)
+    this.#saving ??= this.#writeWaiting(store)
+  }
+
+  /** One after the other: what is saved last of a worker is what stays. */
+  async #writeWaiting(store: SessionStore): Promise<void> {
+    const { logger, cluster } = this.#options
+    // A Map that grows while it is walked is walked to its new end.
+    for (const [ordinal, sessions] of this.#waiting) {
+      this.#waiting.delete(ordinal)
+      await store.save(ordinal, sessions).catch((error: unknown) => {
         this.#saved.delete(ordinal)
         logger.warn({ cluster, worker: ordinal, err: error }, 'sessions were not saved')
       })
+    }
+    this.#saving = undefined
   }
 
   async #load(store: SessionStore): Promise<void> {

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { expect, vi } from 'vitest'
 import { CONDITION_TYPES, REASONS } from '../../src/api/conditions.ts'
 import { API_VERSION, GROUP, KIND, PLURAL } from '../../src/api/shard-cluster.ts'
-import { type ApiServer, startApiServer } from '../support/apiserver/apiserver.ts'
+import { type ApiServer, type ApiServerOptions, startApiServer } from '../support/apiserver/apiserver.ts'
 import { CommandFailed } from '../support/cluster/run.ts'
 
 export const ROOT = join(import.meta.dirname, '..', '..')
@@ -18,8 +18,8 @@ export interface CrdServer extends ApiServer {
   patch(name: string, change: object, ...flags: string[]): Promise<string>
 }
 
-export async function startCrdServer(): Promise<CrdServer> {
-  const server = await startApiServer()
+export async function startCrdServer(options: ApiServerOptions = {}): Promise<CrdServer> {
+  const server = await startApiServer(options)
   const { kubectl } = server
   try {
     await kubectl(['apply', '--server-side', '--filename', join(ROOT, 'crds', 'shardcluster.yaml')])

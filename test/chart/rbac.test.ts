@@ -14,25 +14,25 @@ const lines = (rules: readonly Rule[] = []) =>
     )
     .sort()
 
+// That it is enough shows test/api/operator/sessions.test.ts, whose operator has these rights and no others.
 test('the operator may do this, and nothing else', async () => {
   const objects = await render()
   expect(lines(find(objects, 'ClusterRole', 'shardcluster').rules)).toMatchInlineSnapshot(`
     [
-      "apps/statefulsets: create delete get list patch watch",
-      "core/pods: delete get list watch",
+      "apps/statefulsets: create delete list patch watch",
+      "core/pods: delete list watch",
       "core/secrets: create get patch",
-      "core/services: create delete get list patch watch",
+      "core/services: create list patch watch",
       "events.k8s.io/events: create patch",
-      "networking.k8s.io/networkpolicies: create delete get list patch watch",
-      "policy/poddisruptionbudgets: create delete get list patch watch",
+      "policy/poddisruptionbudgets: create list patch watch",
       "shardcluster.dev/shardclusters/finalizers: update",
       "shardcluster.dev/shardclusters/status: patch",
-      "shardcluster.dev/shardclusters: get list watch",
+      "shardcluster.dev/shardclusters: list watch",
     ]
   `)
   expect(lines(find(objects, 'Role', 'shardcluster-leader-election').rules)).toMatchInlineSnapshot(`
     [
-      "coordination.k8s.io/leases shardcluster: get patch update",
+      "coordination.k8s.io/leases shardcluster: get update",
       "coordination.k8s.io/leases: create",
     ]
   `)

@@ -1,8 +1,9 @@
 {{/* All that the operator may do in the namespaces of its ShardClusters. */}}
 {{- define "shardcluster.rules" -}}
+# What is watched is never read one by one; what is applied is created and patched, never updated.
 - apiGroups: [shardcluster.dev]
   resources: [shardclusters]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [shardcluster.dev]
   resources: [shardclusters/status]
   verbs: [patch]
@@ -10,23 +11,22 @@
 - apiGroups: [shardcluster.dev]
   resources: [shardclusters/finalizers]
   verbs: [update]
+# Another number of shards is another StatefulSet: the one before is deleted. Nothing else is, but by garbage collection.
 - apiGroups: [apps]
   resources: [statefulsets]
-  verbs: [create, delete, get, list, patch, watch]
+  verbs: [create, delete, list, patch, watch]
 - apiGroups: [""]
   resources: [services]
-  verbs: [create, delete, get, list, patch, watch]
+  verbs: [create, list, patch, watch]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [create, delete, get, list, patch, watch]
-- apiGroups: [networking.k8s.io]
-  resources: [networkpolicies]
-  verbs: [create, delete, get, list, patch, watch]
+  verbs: [create, list, patch, watch]
 # Delete is how a worker is restarted: the StatefulSets are OnDelete.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [delete, get, list, watch]
-# Single Secrets by their name; neither list nor watch, which would read every Secret there is.
+  verbs: [delete, list, watch]
+# Single Secrets by their name: those that a ShardCluster refers to, the key, and a worker's sessions, which are written
+# and go with the ShardCluster. Neither list nor watch, which would read every Secret there is.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [create, get, patch]

@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ObjectClient } from '../../../operator/kube/apply.ts'
 import { controllerOf, keyOf, type StoredObject } from '../../../operator/kube/objects.ts'
 import { pods, secrets, statefulSets } from '../../../operator/kube/resources.ts'
 import { MANAGED_BY } from '../../../operator/manifests/names.ts'
 import type { PodObject, SecretObject } from '../../../operator/reconcile/objects.ts'
+import type { WorkerState } from '../../support/worker/worker.ts'
 import type { PodFiles, PodWorker, StartPod } from './pod-worker.ts'
 
 interface Template {
@@ -22,7 +24,19 @@ interface Source {
   readonly secret: { readonly name: string; readonly items: readonly { readonly key: string; readonly path: string }[] }
 }
 type Pod = PodObject & { readonly spec: PodSpec }
-type Set = StoredObject & { readonly spec: { readonly replicas: number; readonly template: Template } }
+type StatefulSet = StoredObject & {
+  readonly spec: { readonly replicas: number; readonly template: Template }
+  readonly status?: { readonly observedGeneration?: number }
+}
+
+/** What a pod keeps while its containers come and go. */
+interface Kept {
+  readonly host: string
+  readonly state: WorkerState
+  restarts: number
+  /** The container ended, and its back-off has not. */
+  away: boolean
+}
 
 interface Running<W> {
   readonly worker: W
@@ -43,6 +57,7 @@ export class TestKubelet<W extends PodWorker> {
   readonly #client: ObjectClient
   readonly #startPod: StartPod<W>
   readonly #running = new Map<string, Running<W>>()
+  readonly #kept = new Map<string, Kept>()
   readonly #stop = new AbortController()
   readonly #loop: Promise<void>
   #addresses = 0
@@ -59,6 +74,21 @@ export class TestKubelet<W extends PodWorker> {
     await Promise.all([...this.#running.values()].map(({ worker }) => worker.crash()))
   }
 
+  /** The container of `namespace/pod` ends without a word. @returns what has it started again. */
+  async kill(key: string): Promise<() => void> {
+    const [uid, running] = [...this.#running].find(([, { pod }]) => keyOf(pod) === key) ?? []
+    const kept = uid === undefined ? undefined : this.#kept.get(uid)
+    if (!uid || !running || !kept) throw new Error(`no container runs in ${key}`)
+    kept.away = true
+    this.#forget(uid, running)
+    await running.worker.crash()
+    await this.#say(running.pod, statusOf(running.pod, kept, { terminated: { exitCode: 137, reason: 'Error' } }))
+    return () => {
+      kept.away = false
+      kept.restarts++
+    }
+  }
+
   async #run(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       // An object may change between its list and a write: the next round sees it as it is.
@@ -71,36 +101,48 @@ export class TestKubelet<W extends PodWorker> {
 
   async #round(): Promise<void> {
     const labelSelector = `app.kubernetes.io/managed-by=${MANAGED_BY['app.kubernetes.io/managed-by']}`
-    const sets = (await this.#client.list<Set>(statefulSets, { labelSelector })).items
+    const sets = (await this.#client.list<StatefulSet>(statefulSets, { labelSelector })).items
     const present = (await this.#client.list<Pod>(pods, { labelSelector })).items
     for (const [uid, running] of this.#running) {
       if (present.some(({ metadata }) => metadata.uid === uid)) continue
       this.#forget(uid, running)
       await running.worker.crash()
     }
+    for (const uid of this.#kept.keys())
+      if (!present.some(({ metadata }) => metadata.uid === uid)) this.#kept.delete(uid)
+    for (const set of sets) await this.#observe(set)
     for (const set of sets) await this.#fill(set, present)
     for (const pod of present) await this.#look(pod, sets)
   }
 
-  async #fill(set: Set, present: readonly Pod[]): Promise<void> {
+  /** What the StatefulSet controller says of a template that it has taken in. */
+  async #observe({ metadata: { name, namespace, generation = 0 }, spec, status }: StatefulSet): Promise<void> {
+    if (status?.observedGeneration === generation) return
+    const { replicas, template } = spec
+    const updated = { observedGeneration: generation, replicas, updateRevision: revisionOf(name, template) }
+    await this.#client.applyStatus(statefulSets, { metadata: { name, namespace }, ...{ status: updated } })
+  }
+
+  async #fill(set: StatefulSet, present: readonly Pod[]): Promise<void> {
     const { name, namespace, uid } = set.metadata
     const { template } = set.spec
     for (let ordinal = 0; ordinal < set.spec.replicas; ordinal++) {
       const podName = `${name}-${ordinal}`
       if (present.some(({ metadata }) => metadata.namespace === namespace && metadata.name === podName)) continue
       const owner = { apiVersion: 'apps/v1', kind: 'StatefulSet', name, uid, controller: true }
-      const metadata = { ...template.metadata, name: podName, namespace, ownerReferences: [owner] }
+      const labels = { ...template.metadata.labels, 'controller-revision-hash': revisionOf(name, template) }
+      const metadata = { ...template.metadata, labels, name: podName, namespace, ownerReferences: [owner] }
       await this.#client.apply(pods, { metadata, ...{ spec: template.spec } })
     }
   }
 
-  async #look(pod: Pod, sets: readonly Set[]): Promise<void> {
+  async #look(pod: Pod, sets: readonly StatefulSet[]): Promise<void> {
     const set = sets.find(({ metadata }) => metadata.uid === controllerOf(pod)?.uid)
     const ordinal = Number(/\d+$/.exec(pod.metadata.name)?.[0])
     const running = this.#running.get(pod.metadata.uid)
     if (!set || ordinal >= set.spec.replicas) return this.#remove(pod, running, set !== undefined)
     if (running && !this.volumesLag) await this.#mount(running.pod, running.files)
-    if (!running) await this.#start(pod, ordinal)
+    if (!running && !this.#kept.get(pod.metadata.uid)?.away) await this.#start(pod, ordinal)
   }
 
   async #remove({ metadata }: Pod, running: Running<W> | undefined, smaller: boolean): Promise<void> {
@@ -121,15 +163,14 @@ export class TestKubelet<W extends PodWorker> {
     }
     const files: PodFiles = new Map()
     await this.#mount(pod, files)
-    const host = address(++this.#addresses)
+    const kept = this.#kept.get(uid) ?? newPod(address(++this.#addresses))
+    this.#kept.set(uid, kept)
+    const { host, state } = kept
     const environment = Object.fromEntries(container.env.map((one) => [one.name, one.value ?? name]))
-    const worker = await this.#startPod({ name, ordinal, host, files, environment })
+    const worker = await this.#startPod({ name, ordinal, host, files, environment, state })
     this.#running.set(uid, { worker, pod, files })
     this.workers.set(`${namespace}/${name}`, worker)
-    const state = { running: { startedAt: new Date().toISOString().replace(/\.\d+/, '') } }
-    const { image } = container
-    const status = { name: container.name, image, imageID: '', ready: true, started: true, restartCount: 0, state }
-    await this.#say(pod, { phase: 'Running', podIP: host, podIPs: [{ ip: host }], containerStatuses: [status] })
+    await this.#say(pod, statusOf(pod, kept, { running: { startedAt: new Date().toISOString().replace(/\.\d+/, '') } }))
   }
 
   #forget(uid: string, { pod, worker }: Running<W>): void {
@@ -153,6 +194,23 @@ export class TestKubelet<W extends PodWorker> {
     }
   }
 }
+
+const newPod = (host: string): Kept => ({ host, state: { sessions: [], endedAt: 0 }, restarts: 0, away: false })
+
+/** Of a pod whose one container is in `state`. */
+function statusOf(
+  { spec }: Pod,
+  { host, restarts: restartCount }: Kept,
+  state: { running?: object; terminated?: object },
+) {
+  const { name = '', image = '' } = spec.containers[0] ?? {}
+  const ready = state.running !== undefined
+  const container = { name, image, imageID: '', ready, started: ready, restartCount, state }
+  return { phase: 'Running', podIP: host, podIPs: [{ ip: host }], containerStatuses: [container] }
+}
+
+const revisionOf = (set: string, template: Template): string =>
+  `${set}-${createHash('sha256').update(JSON.stringify(template)).digest('hex').slice(0, 10)}`
 
 /** All of 127.0.0.0/8 is this machine; the middle is this process' own, so that test runs do not meet. */
 function address(count: number): string {

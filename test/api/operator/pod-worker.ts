@@ -1,5 +1,5 @@
 import { SHARDER_PORT } from '../../../operator/manifests/pod.ts'
-import { TestWorker } from '../../support/worker/worker.ts'
+import { TestWorker, type WorkerState } from '../../support/worker/worker.ts'
 
 /** What is mounted at /etc/shardcluster, by file name; it changes as a kubelet changes it. */
 export type PodFiles = Map<string, string>
@@ -13,6 +13,8 @@ export interface PodStart {
   readonly files: PodFiles
   /** Of the manifest, the downward API filled in. */
   readonly environment: Readonly<Record<string, string>>
+  /** The pod's emptyDir. */
+  readonly state: WorkerState
 }
 
 /** What runs in a pod. */
@@ -28,11 +30,12 @@ export interface PodWorker {
 export type StartPod<W extends PodWorker> = (start: PodStart) => Promise<W>
 
 /** The worker of the tests, in this process. */
-export const startTestWorker: StartPod<TestWorker> = ({ ordinal, host, files }) =>
+export const startTestWorker: StartPod<TestWorker> = ({ ordinal, host, files, state }) =>
   TestWorker.start({
     workerId: ordinal,
     host,
     port: SHARDER_PORT,
     authorization: files.get('authorization') ?? '',
     token: () => files.get('token') ?? '',
+    state,
   })

@@ -20,6 +20,8 @@ export { eventually } from '../kube/world.ts'
 
 export const quiet = pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' })
 const REST_KEY = 'rest-key'
+/** A user of the API server who may do nothing, unless a test lets it. */
+export const OPERATOR = 'operator'
 /** The simulated Discord's window, milliseconds: cold starts take seconds. */
 const WINDOW_MS = 200
 
@@ -73,7 +75,7 @@ export const startOperatorWorld = (): Promise<OperatorWorld> => startWorldOf(sta
 
 /** The same, with pods that run what `startPod` starts. */
 export async function startWorldOf<W extends PodWorker>(startPod: StartPod<W>): Promise<OperatorWorld<W>> {
-  const server = await startCrdServer()
+  const server = await startCrdServer({ users: [{ name: OPERATOR }] })
   // The operator finds its API server as kubectl does.
   process.env['KUBECONFIG'] = server.kubeconfig
   const kubeConfig = new KubeConfig()
@@ -187,6 +189,13 @@ function botIn(
   }
 }
 
+/** A metric's samples by their labels, of whoever serves `url`. */
+export async function metricOf(url: string, name: string): Promise<Map<string, number>> {
+  const text = await (await fetch(`${url}/metrics`)).text()
+  const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
+  return new Map(lines.map((line) => [line.slice(name.length, line.lastIndexOf(' ')), Number(line.split(' ').at(-1))]))
+}
+
 async function startOperator(environment: Record<string, string>): Promise<Operator> {
   const [port = 0] = await freePorts(1)
   const stop = new AbortController()
@@ -203,13 +212,7 @@ async function startOperator(environment: Record<string, string>): Promise<Opera
   const url = `http://127.0.0.1:${port}`
   return {
     url,
-    async metric(name) {
-      const text = await (await fetch(`${url}/metrics`)).text()
-      const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
-      return new Map(
-        lines.map((line) => [line.slice(name.length, line.lastIndexOf(' ')), Number(line.split(' ').at(-1))]),
-      )
-    },
+    metric: (name) => metricOf(url, name),
     async stop() {
       stop.abort()
       await running

@@ -13,6 +13,7 @@ import {
 } from '../../../src/protocol/commands.ts'
 import { type FailureCode, failure } from '../../../src/protocol/failures.ts'
 import { KEEPALIVE_MS, STATE_GATHER_MS } from '../../../src/protocol/limits.ts'
+import type { Session } from '../../../src/protocol/session.ts'
 import type { Delta, SinkRecord, Snapshot } from '../../../src/protocol/state.ts'
 import { authorizationMatches } from '../../../src/support/authorization.ts'
 import { GatewayShard } from './gateway-shard.ts'
@@ -25,6 +26,15 @@ export interface TestWorkerOptions {
   readonly authorization: string
   /** The bot token, read for each IDENTIFY as from a mounted file. */
   readonly token: () => string
+  /** Default: nothing outlives it. */
+  readonly state?: WorkerState
+}
+
+/** What a pod's emptyDir keeps from one container to the next. */
+export interface WorkerState {
+  sessions: readonly Session[]
+  /** When the container before ended, by performance.now(). */
+  endedAt: number
 }
 
 /** A worker that is being tested against: the wire of src/protocol in front of real gateway connections. */
@@ -39,12 +49,17 @@ export class TestWorker {
   readonly #shards = new Map<number, GatewayShard>()
   readonly #watchers = new Set<PassThrough>()
   readonly #changed = new Set<number>()
+  /** Of a container before this one, of the same pod. */
+  readonly #kept: readonly Session[]
   #assignment: Snapshot['assignment']
   #epoch = 0
   #gather: NodeJS.Timeout | undefined
 
   private constructor(options: TestWorkerOptions) {
     this.#options = options
+    const { sessions = [], endedAt = 0 } = options.state ?? {}
+    const lastContactMsAgo = performance.now() - endedAt
+    this.#kept = sessions.map((session) => ({ ...session, lastContactMsAgo }))
     const allowed = authorizationMatches(options.authorization)
     this.#server.addHook('onRequest', async (request, reply) => {
       if (!allowed(request.headers.authorization))
@@ -87,8 +102,7 @@ export class TestWorker {
   /** As SIGTERM does: closes resumably, hands the sessions over, ends. */
   async drain(): Promise<void> {
     await this.#closeAll()
-    const sessions = [...this.#shards.values()].map((shard) => shard.session).filter((s) => s !== undefined)
-    const last = `${JSON.stringify({ type: 'DRAINED', sessions })}\n`
+    const last = `${JSON.stringify({ type: 'DRAINED', sessions: this.#sessions() })}\n`
     await Promise.all(
       [...this.#watchers].map((watcher) => {
         const read = once(watcher, 'close')
@@ -99,10 +113,16 @@ export class TestWorker {
     await this.#server.close()
   }
 
-  /** As a lost node does: nothing is handed over. */
+  /** As a lost node does, or `kill -9`: nothing is handed over. */
   async crash(): Promise<void> {
+    if (this.#options.state)
+      Object.assign(this.#options.state, { sessions: this.#sessions(), endedAt: performance.now() })
     for (const watcher of this.#watchers) watcher.destroy()
     await Promise.all([this.#server.close(), this.#closeAll()])
+  }
+
+  #sessions(): Session[] {
+    return [...this.#shards.values()].map((shard) => shard.session).filter((session) => session !== undefined)
   }
 
   async #closeAll(): Promise<void> {
@@ -182,7 +202,7 @@ export class TestWorker {
         draining: false,
         sinks: [...this.sinks],
         shards: [...this.#shards.values()].map(({ record }) => record),
-        sessions: [],
+        sessions: this.#kept.filter(({ shardId }) => !this.#shards.has(shardId)),
       }),
     )
     return stream

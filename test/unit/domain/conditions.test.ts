@@ -33,6 +33,12 @@ const proxy = {
   message: 'The REST proxy at http://p did not answer within 10 s.',
 }
 
+const tripped = [
+  { shardId: 3, identifies: 5, until: '2026-01-01T01:00:00Z' },
+  { shardId: 4, identifies: 6, until: '2026-01-01T01:30:00Z' },
+]
+const OPEN = /^Shard 3 spent 5 IDENTIFYs .*before 2026-01-01T01:00:00Z.*gateway_closes_total.*shardcluster\.dev\/retry/
+
 /** Situation; condition; status; reason; what the message must say. */
 const TABLE: [string, Partial<Facts>, ConditionType, Condition['status'], string, RegExp][] = [
   ['healthy', {}, 'Ready', 'True', 'AllShardsReady', /^All 10 shards are connected\.$/],
@@ -120,6 +126,49 @@ const TABLE: [string, Partial<Facts>, ConditionType, Condition['status'], string
     /worker 1: silent for 15 s/,
   ],
   ['resuming', { ready: 7, resuming: 3 }, 'Ready', 'False', 'ResumingShards', /3 shards resume/],
+  [
+    'resuming',
+    { ready: 7, resuming: 3 },
+    'Progressing',
+    'True',
+    'ResumingShards',
+    /^3 shards .*their worker took them up/,
+  ],
+  [
+    'one resumes',
+    { ready: 9, resuming: 1 },
+    'Ready',
+    'False',
+    'ResumingShards',
+    /9 of 10.* 1 shard resumes its session:/,
+  ],
+  [
+    'cut off',
+    { ready: 2, resuming: 8, cutOff: { shards: 7, reason: 'close 1001' } },
+    'Ready',
+    'False',
+    'ResumingShards',
+    /8 shards resume their sessions; of 7 the connection was cut off \(close 1001\)\.$/,
+  ],
+  ['a breaker is open', { ready: 9, waiting: 1, tripped }, 'Degraded', 'True', 'IdentifyCircuitOpen', OPEN],
+  ['a breaker is open', { ready: 9, waiting: 1, tripped }, 'Ready', 'False', 'IdentifyingShards', /1 shards identify/],
+  ['a breaker is open', { ready: 9, waiting: 1, tripped }, 'Stalled', 'False', 'AsExpected', /./],
+  [
+    'a breaker is open, and shards fail',
+    { tripped, failing: [{ shardId: 7, failures: 3, message: 'x' }] },
+    'Degraded',
+    'True',
+    'IdentifyCircuitOpen',
+    /Shard 3/,
+  ],
+  [
+    'a breaker is open while a sink is away',
+    { tripped, workers: [worker(0, { sinks: sink('Failing') })] },
+    'Degraded',
+    'True',
+    'SinkUnavailable',
+    /bot/,
+  ],
   ['moving', { ready: 7, misplaced: 3 }, 'Ready', 'False', 'MovingShards', /7 of 10.*3 shards move/],
   ['moving the last', { misplaced: 1 }, 'Progressing', 'True', 'MovingShards', /1 shards/],
   [

@@ -274,4 +274,20 @@ describe('one plan', () => {
       false,
     ])
   })
+  test('a worker that waits without a session that is known is told its range again, and only then', () => {
+    const high = new Set([5, 6, 7, 8, 9])
+    const workers = (owed: ReadonlySet<number>) => [
+      worker(0, { held: low, owed, assigned: told(0) }),
+      worker(1, { held: high, assigned: told(1) }),
+    ]
+    expect(planHandOver(workers(new Set([2])), target, NOBODY)).toEqual({
+      assigns: [{ ordinal: 0, range: { first: 0, last: 4 }, withhold: [] }],
+      releases: [],
+    })
+    expect(planHandOver(workers(NOBODY), target, NOBODY)).toEqual({ assigns: [], releases: [] })
+  })
+  test('a worker that gave a shard up stays as long as it may be the last to keep its session', () => {
+    expect(removable(worker(3, { parted: new Set([9]) }))).toBe(false)
+    expect(removable(worker(3, { parted: NOBODY }))).toBe(true)
+  })
 })

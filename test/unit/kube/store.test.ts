@@ -60,6 +60,24 @@ describe('Store', () => {
     expect(store.childrenOf('owner-2')).toEqual([])
   })
 
+  it('finds objects by what they are filed under, for as long as they are', () => {
+    const store = new Store<StoredObject>(({ metadata }) => metadata.labels?.['team'])
+    const of = (name: string, version: string, team?: string): StoredObject => {
+      const { metadata } = pod(name, `uid-${name}`, version)
+      return { metadata: team === undefined ? metadata : { ...metadata, labels: { team } } }
+    }
+    const found = (team: string) => store.indexed(team).map(({ metadata }) => metadata.name)
+    store.replace([of('a', '1', 'red'), of('b', '1', 'red'), of('c', '1')])
+    expect([found('red'), found('blue')]).toEqual([['a', 'b'], []])
+    store.upsert(of('a', '2', 'blue'))
+    expect([found('red'), found('blue')]).toEqual([['b'], ['a']])
+    expect(store.indexed('blue')[0]?.metadata.resourceVersion).toBe('2')
+    store.remove(of('a', '2', 'blue'))
+    store.replace([of('b', '2')])
+    expect([found('red'), found('blue')]).toEqual([[], []])
+    expect(new Store().indexed('red')).toEqual([])
+  })
+
   it('has changes that replayed give exactly the listed objects, whatever was there before', () => {
     const listing = fc.uniqueArray(
       fc.record({ name: fc.nat(6), uid: fc.nat(2), version: fc.nat(3), owner: fc.option(fc.nat(1)) }),

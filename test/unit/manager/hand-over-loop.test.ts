@@ -45,7 +45,7 @@ async function setUp(answer: (command: Omit<AssignShards, 'type'>) => Answer<Ass
   const shared = { cluster: 'ns/bot', clock, logger, links: new Map([[0, link]]), sessions: new SessionLedger() }
   const loop = new HandOverLoop({
     ...shared,
-    saver: new SessionSaver({ ...shared, totalShards: () => 4, store: undefined }),
+    saver: new SessionSaver({ ...shared, totalShards: () => 4, ownerOf: () => 0, store: undefined }),
     metrics: createManagerMetrics(new Registry()),
     ...{ identifying: new Set<number>(), term: 3, signal: link.signal, onSettled: () => {} },
   })

@@ -57,26 +57,27 @@ async function managed() {
   fleets.manage(KEY, one, credentials, 8, running)
   return one
 }
+const settling = () => fleets.settling(KEY, fleets.get(KEY)?.fleet())
 const problem = () => fleets.get(KEY)?.fleet().sessionProblem?.reason
 
 describe('a fleet', () => {
   it('settles when its workers were heard, or after a while', async () => {
-    expect(fleets.settling(KEY)).toBe(true)
+    expect(settling()).toBe(true)
     await managed()
-    expect(fleets.settling(KEY)).toBe(true)
+    expect(settling()).toBe(true)
     // That there is no session info is an answer; the workers still owe theirs.
     await vi.waitFor(() => expect(problem()).toBe('RestProxyUnavailable'))
-    expect(fleets.settling(KEY)).toBe(true)
+    expect(settling()).toBe(true)
     await clock.advance(16_000)
-    expect(fleets.settling(KEY)).toBe(false)
+    expect(settling()).toBe(false)
   })
 
   it('settles at once where no worker runs and session info was answered', async () => {
     const one = await managed()
     fleets.manage(KEY, one, credentials, 8, [pod(0, 'waiting')])
-    expect(fleets.settling(KEY)).toBe(true)
+    expect(settling()).toBe(true)
     await vi.waitFor(() => expect(problem()).toBeDefined())
-    expect(fleets.settling(KEY)).toBe(false)
+    expect(settling()).toBe(false)
   })
 
   it('keeps its manager through everything that it can take over, and gets another for another set of shards', async () => {

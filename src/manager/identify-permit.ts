@@ -1,0 +1,70 @@
+import type { Grant } from '../domain/identify-schedule.ts'
+import type { Clock } from '../support/clock.ts'
+import type { Logger } from '../support/logger.ts'
+import { withDeadline } from './hand-over-loop.ts'
+import type { IdentifyAttempts } from './identify-attempts.ts'
+import { identifyCause } from './identify-cause.ts'
+import type { IdentifyOutcome } from './identify-source.ts'
+import type { ManagerMetrics } from './metrics.ts'
+import type { SessionLedger } from './session-ledger.ts'
+import type { WorkerLink } from './worker-link.ts'
+
+export interface PermitOptions {
+  /** `namespace/name`. */
+  readonly cluster: string
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: ManagerMetrics
+  readonly sessions: SessionLedger
+  readonly attempts: IdentifyAttempts
+  /** Shards whose permit is out; one is taken from it when its answer is there. */
+  readonly identifying: Set<number>
+  /** Aborted when the manager stops: what was not used is taken back. */
+  readonly signal: AbortSignal
+  readonly epochFor: (ordinal: number) => number
+  readonly onFatalClose: (closeCode: number, shardId: number) => void
+}
+
+/** Beyond the slot, a worker may take this long for HELLO, IDENTIFY and READY before nobody waits any more. Milliseconds. */
+const IDENTIFY_TIMEOUT_MS = 90_000
+
+/** The request that is held open while a shard identifies: as long as it is, the worker may. */
+export class IdentifyPermit {
+  readonly #options: PermitOptions
+
+  constructor(options: PermitOptions) {
+    this.#options = options
+  }
+
+  /** Lets the shard identify on this worker, and says what became of it. */
+  async use({ candidate: { shardId }, slotAt }: Grant, link: WorkerLink): Promise<IdentifyOutcome> {
+    const { cluster, clock, logger, metrics, sessions, attempts, identifying, onFatalClose } = this.#options
+    const known = sessions.knows(shardId)
+    const slotInMs = Math.max(0, slotAt - clock.now())
+    const before = link.view.shards.get(shardId)
+    const answer = await this.#ask(shardId, slotInMs, link)
+    identifying.delete(shardId)
+    // The stream will say so too, but perhaps after the next plan, which must not spend a second slot on it. What it
+    // said since is newer than this answer may be.
+    if (answer.ok && before && link.view.shards.get(shardId) === before)
+      link.view.shards.set(shardId, { ...before, state: 'Connected' })
+    const outcome = attempts.settle(shardId, answer, clock.now())
+    if (outcome.sentAt !== undefined && before) {
+      const cause = identifyCause(before, known)
+      metrics.identify(cluster, cause, answer.ok ? 'READY' : answer.failure.code)
+    }
+    if (!answer.ok) {
+      logger.warn({ cluster, shardId, ...answer.failure }, 'a shard did not identify')
+      if (answer.failure.code === 'FATAL_CLOSE') onFatalClose(answer.failure.closeCode ?? 4004, shardId)
+    }
+    return outcome
+  }
+
+  #ask(shardId: number, slotInMs: number, link: WorkerLink) {
+    const { clock, signal, epochFor } = this.#options
+    const command = { shardId, epoch: epochFor(link.ref.ordinal), slotInMs }
+    return withDeadline(clock, slotInMs + IDENTIFY_TIMEOUT_MS, [link.signal, signal], (given) =>
+      link.ref.port.identify(command, given),
+    )
+  }
+}
