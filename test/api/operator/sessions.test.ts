@@ -190,7 +190,7 @@ describe('a rollout', () => {
       expect(status).toMatchObject({ updatedWorkers: 2, readyShards: 8 })
     })
     expect([...seen].sort()).toEqual([0, 1])
-    expect(await bot.kubectl('get', 'shc')).toMatch(/UPDATED.*\n.*bot\s/)
+    expect(await bot.kubectl('get', 'shc')).toMatch(/NEW.*\n.*bot\s/)
     await ready()
     expect(bot.discord()).toMatchObject({ identifies, resumesRefused: 0, violationDetails: [] })
   })
