@@ -91,6 +91,9 @@ export interface TestWorker {
   readonly view: WorkerView
   readonly settings: WorkerSettings
   shard(shardId: number): ShardRecord | undefined
+  /** Closes the state stream, as a manager that is gone does, and opens another. */
+  stopListening(): void
+  listenAgain(): WorkerView
   /** Resolves when the condition holds; the test's own time-out is the only limit. */
   until(condition: () => boolean): Promise<void>
   /** As SIGTERM does. */
@@ -153,14 +156,21 @@ export class Workers {
     const url = `http://127.0.0.1:${port}`
     const workerPort = httpWorker({ url, authorization: KEY, dispatcher: this.#agent })
     const view = new WorkerView(settings.workerId)
-    const stopped = new AbortController()
-    const stream = workerPort.watch((record) => void view.apply(record, performance.now()), stopped.signal)
-    stream.catch(() => undefined)
-    this.#ends.push(async () => {
-      stopped.abort()
-      await stream.catch(() => undefined)
-    })
-    return { url, port: workerPort, view, settings, shard: (shardId) => view.shards.get(shardId), until, ...control }
+    let stopped = new AbortController()
+    const listenAgain = () => {
+      stopped = new AbortController()
+      const stream = workerPort.watch((record) => void view.apply(record, performance.now()), stopped.signal)
+      stream.catch(() => undefined)
+      this.#ends.push(async () => {
+        stopped.abort()
+        await stream.catch(() => undefined)
+      })
+      return view
+    }
+    listenAgain()
+    const listening = { stopListening: () => stopped.abort(), listenAgain }
+    const shard = (shardId: number) => view.shards.get(shardId)
+    return { url, port: workerPort, view, settings, shard, until, ...listening, ...control }
   }
 
   async #settings(options: TestWorkerOptions): Promise<WorkerSettings> {
