@@ -1,79 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { afterEach, describe, expect, it } from 'vitest'
-
-const ROOT = join(import.meta.dirname, '..', '..', '..')
-
-/** A run of the program with what it printed so far. */
-class Program {
-  readonly child: ChildProcess
-  readonly lines: string[] = []
-  readonly #exited: Promise<number | null>
-
-  constructor(args: readonly string[]) {
-    this.child = spawn(process.execPath, ['src/cli/main.ts', ...args], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
-    for (const stream of [this.child.stdout, this.child.stderr]) {
-      if (stream) createInterface({ input: stream }).on('line', (line) => this.lines.push(line))
-    }
-    this.#exited = new Promise((resolve) => this.child.once('close', resolve))
-  }
-
-  /** The first line, from line `from` on, that matches. */
-  async says(pattern: RegExp, from = 0): Promise<string> {
-    await expect
-      .poll(() => this.lines.slice(from).find((line) => pattern.test(line)), {
-        timeout: 60_000,
-        message: this.lines.join('\n'),
-      })
-      .toBeDefined()
-    return this.lines.slice(from).find((line) => pattern.test(line)) ?? ''
-  }
-
-  /** The exit code of a program that ends by itself. */
-  exited(): Promise<number | null> {
-    return this.#exited
-  }
-
-  /** Exit code, and the process ids that it leaves behind. */
-  async end(signal: NodeJS.Signals): Promise<{ code: number | null; left: number[] }> {
-    const family = descendants(this.child.pid ?? 0)
-    this.child.kill(signal)
-    const code = await this.#exited
-    return { code, left: family.filter(isAlive) }
-  }
-}
-
-/** Processes below `pid`, from /proc: the workers. */
-function descendants(pid: number): number[] {
-  const parents = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map((name): [number, number] => [Number(name), parentOf(Number(name))])
-  const below = (of: number): number[] =>
-    parents.filter(([, parent]) => parent === of).flatMap(([child]) => [child, ...below(child)])
-  return below(pid)
-}
-
-function parentOf(pid: number): number {
-  try {
-    return Number(
-      readFileSync(`/proc/${pid}/stat`, 'utf8')
-        .replace(/.*\) . /s, '')
-        .split(' ')[0],
-    )
-  } catch {
-    return 0
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
-  } catch {
-    return false
-  }
-}
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest'
+import { stringify } from 'yaml'
+import { startRestProxy } from '../../../src/rest-proxy/index.ts'
+import { fakeToken, startSimulator } from '../../../src/simulator/index.ts'
+import { createLogger } from '../../../src/support/logger.ts'
+import { RecordingBot } from '../../support/sharder.ts'
+import { descendants, Program, ROOT } from './program.ts'
 
 let program: Program | undefined
 afterEach(async () => {
@@ -116,4 +50,54 @@ describe('npm start', () => {
     )
     expect(await program.exited()).toBe(1)
   })
+
+  it('keeps its sessions: a worker that is killed, and a run that ends and is started again, cost no IDENTIFY', async () => {
+    const { file, environment, discord } = await ownManifest()
+    const resumed = (count: number) =>
+      expect.poll(() => discord.stats(), { timeout: 60_000 }).toMatchObject({ resumes: count, connectedShards: SHARDS })
+    program = new Program(['local', file], environment)
+    await program.says(/all shards are connected/i)
+    expect(discord.stats()).toMatchObject({ identifies: SHARDS, resumes: 0 })
+    const [worker = 0] = descendants(program.child.pid ?? 0)
+    process.kill(worker, 'SIGKILL')
+    await program.says(/worker \d ended \(SIGKILL\) and is started again/)
+    await resumed(SHARDS / 2)
+    expect((await program.end('SIGTERM')).code).toBe(0)
+    expect(discord.stats()).toMatchObject({ connectedShards: 0, sessions: SHARDS })
+
+    program = new Program(['local', file], environment)
+    await resumed(SHARDS / 2 + SHARDS)
+    await program.says(/all shards are connected/i)
+    expect(discord.stats()).toMatchObject({ identifies: SHARDS, resumesRefused: 0 })
+    expect((await program.end('SIGTERM')).left).toEqual([])
+  })
 })
+
+const SHARDS = 8
+
+/** A manifest of one's own, with a Discord that outlives the runs of it. */
+async function ownManifest() {
+  const token = fakeToken()
+  const host = '127.0.0.1'
+  const discord = await startSimulator({ host, identifyWindowMs: 100, bots: [{ token, maxConcurrency: 16 }] })
+  const key = { host, port: 0, token, authorization: 'rest', discordUrl: `${discord.url}/api` }
+  const proxy = await startRestProxy(key, createLogger('test', 'silent'))
+  const bot = await new RecordingBot().start()
+  const folder = mkdtempSync(join(tmpdir(), 'local-test-'))
+  onTestFinished(async () => {
+    await Promise.all([bot.close(), proxy.close(), discord.close()])
+    rmSync(folder, { recursive: true })
+  })
+  const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'bot' }, stringData: { token, rest: 'rest' } }
+  const spec = {
+    ...{ totalShards: SHARDS, totalWorkers: 2, shardsPerWorker: SHARDS, tokenSecretRef: { name: 'bot' } },
+    rest: { baseUrl: proxy.url, authorizationSecretRef: { name: 'bot', key: 'rest' } },
+    gateway: { intents: ['Guilds'] },
+    identify: { windowMilliseconds: 100 },
+    events: [{ name: 'bot', http: { url: bot.url } }],
+  }
+  const cluster = { apiVersion: 'shardcluster.dev/v1alpha1', kind: 'ShardCluster', metadata: { name: 'bot' }, spec }
+  const file = join(folder, 'bot.yaml')
+  writeFileSync(file, `${stringify(secret)}---\n${stringify(cluster)}`)
+  return { file, discord, environment: { XDG_STATE_HOME: folder } }
+}
