@@ -1,22 +1,9 @@
 import { gunzipSync, gzipSync } from 'node:zlib'
-import { z } from 'zod'
 import type { ShardCluster } from '../../src/api/shard-cluster.ts'
-import type { SavedSession } from '../../src/manager/ports.ts'
-import { sessionSchema } from '../../src/protocol/session.ts'
+import { type SavedSessions, savedSessionsSchema } from '../../src/manager/saved-sessions.ts'
 import { childMeta, statefulSetName, TOTAL_SHARDS_LABEL } from './names.ts'
 
 const SESSIONS_KEY = 'sessions.json.gz'
-
-const savedSchema = z.object({
-  /** Milliseconds since 1970, on the clock of whoever wrote it. */
-  savedAt: z.number(),
-  sessions: z.array(sessionSchema.extend({ connected: z.boolean() })),
-})
-
-export interface SavedSessions {
-  readonly savedAt: number
-  readonly sessions: readonly SavedSession[]
-}
 
 /** A session id lets whoever also has the token take over a session, so it is kept like the token. */
 export const sessionsSecretName = (cluster: ShardCluster, totalShards: number, ordinal: number): string =>
@@ -37,7 +24,7 @@ export function readSessionsSecret(data: Readonly<Record<string, string>> | unde
   const text = data?.[SESSIONS_KEY]
   if (text === undefined) return undefined
   try {
-    return savedSchema.parse(JSON.parse(gunzipSync(Buffer.from(text, 'base64')).toString()))
+    return savedSessionsSchema.parse(JSON.parse(gunzipSync(Buffer.from(text, 'base64')).toString()))
   } catch {
     return undefined
   }

@@ -2,17 +2,10 @@ import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { z } from 'zod'
 import { agedSession } from '../domain/saved-session.ts'
 import type { SessionStore } from '../manager/ports.ts'
-import { sessionSchema } from '../protocol/session.ts'
+import { savedSessionsSchema } from '../manager/saved-sessions.ts'
 import type { Clock } from '../support/clock.ts'
-
-const fileSchema = z.object({
-  /** Milliseconds since 1970. */
-  savedAt: z.number(),
-  sessions: z.array(sessionSchema.extend({ connected: z.boolean() })),
-})
 
 /**
  * Where the sessions of a manifest's ShardClusters outlive a run: below XDG_STATE_HOME (usually ~/.local/state), by the
@@ -30,7 +23,9 @@ export function fileSessionStore(directory: string, clock: Clock, saveEveryMs: (
     async load() {
       const names = await readdir(directory).catch(() => [])
       const read = async (name: string) => {
-        const parsed = fileSchema.safeParse(jsonOr(await readFile(join(directory, name), 'utf8').catch(() => '')))
+        const parsed = savedSessionsSchema.safeParse(
+          jsonOr(await readFile(join(directory, name), 'utf8').catch(() => '')),
+        )
         if (!parsed.success) return []
         const ageMs = Math.max(0, clock.date().getTime() - parsed.data.savedAt)
         return parsed.data.sessions.map((session) => agedSession(session, ageMs, saveEveryMs()))
