@@ -34,6 +34,12 @@ async function command(text: string): Promise<string> {
   return run(path, args, { cwd: ROOT, env: cluster.environment, timeoutMs: 330_000 })
 }
 
+interface Row {
+  first: number
+  last: number
+  ready: number
+}
+
 interface Pod {
   metadata: { name: string; uid: string; deletionTimestamp?: string }
   status: { containerStatuses?: { restartCount: number }[] }
@@ -143,10 +149,13 @@ describe('the quickstart of the README', () => {
       expect(before.get(metadata.name)).toBe(metadata.uid)
       expect(status.containerStatuses?.map(({ restartCount }) => restartCount)).toEqual([0])
     }
-    const rows = JSON.parse(
-      await cluster.kubectl(['get', 'shc', 'bot', '-o', 'jsonpath={.status.workerStatuses}']),
-    ) as { first: number; last: number; ready: number }[]
-    expect(rows.map(({ first, last, ready }) => [first, last, ready])).toEqual([
+    const rows = async () => {
+      const path = 'jsonpath={.status.workerStatuses}'
+      const workers = JSON.parse(await cluster.kubectl(['get', 'shc', 'bot', '-o', path])) as Row[]
+      return workers.map(({ first, last, ready }) => [first, last, ready])
+    }
+    // The row of a pod that ends goes with the pod's object, a moment after its deletion began.
+    await expect.poll(rows, { timeout: 60_000 }).toEqual([
       [0, 14, 15],
       [15, 29, 15],
     ])
