@@ -4,13 +4,13 @@ import type { Transport } from './kube/call.ts'
 import { changed } from './kube/handlers.ts'
 import type { KubeMetrics } from './kube/metrics.ts'
 import { controllerOf, type ObjectKey, objectKey, type StoredObject } from './kube/objects.ts'
-import { Reflector } from './kube/reflector.ts'
+import { Reflector, type ReflectorTiming } from './kube/reflector.ts'
 import { podDisruptionBudgets, pods, type Resource, services, shardClusters, statefulSets } from './kube/resources.ts'
 import type { Change, IndexOf, StoreReader } from './kube/store.ts'
 import { CLUSTER_LABEL, MANAGED_BY } from './manifests/names.ts'
 import type { PodObject, StatefulSetObject } from './reconcile/objects.ts'
 
-export interface CacheOptions {
+export interface CacheOptions extends ReflectorTiming {
   readonly transport: Transport
   readonly clock: Clock
   readonly random: () => number

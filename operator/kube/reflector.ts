@@ -21,7 +21,18 @@ const FAILURES_BEFORE_RELIST = 5
 
 export type ChangeHandler<T> = (change: Change<T>) => void
 
-export interface ReflectorOptions extends Selection {
+/** How long things may take; each has a default that suits production. */
+export interface ReflectorTiming {
+  readonly backoff?: ResettingBackoffOptions
+  /** How long watches are asked to last, chosen at random in between. Default 300 to 600. */
+  readonly watchSeconds?: { readonly min: number; readonly max: number }
+  /** A watch that outlives its time by this much is dead, milliseconds. Default 5,000. */
+  readonly watchGraceMs?: number
+  /** For a page of a list, and until a watch is open, milliseconds. Default: that of the transport. */
+  readonly callTimeoutMs?: number
+}
+
+export interface ReflectorOptions extends Selection, ReflectorTiming {
   readonly transport: Transport
   readonly resource: Resource
   readonly clock: Clock
@@ -29,8 +40,6 @@ export interface ReflectorOptions extends Selection {
   readonly random: () => number
   readonly logger: Logger
   readonly metrics?: KubeMetrics
-  readonly backoff?: ResettingBackoffOptions
-  readonly watchSeconds?: { readonly min: number; readonly max: number }
 }
 
 /**
@@ -139,22 +148,24 @@ export class Reflector<T extends StoredObject> {
   }
 
   async #listPages(signal: AbortSignal): Promise<ObjectList<T>> {
-    const { transport, resource } = this.#options
+    const { transport, resource, callTimeoutMs: timeoutMs } = this.#options
+    const call = { signal, timeoutMs }
     try {
-      return await listAll<T>(transport, resource, this.#options, { signal })
+      return await listAll<T>(transport, resource, this.#options, call)
     } catch (error) {
       // The snapshot expired between two pages of a slow list: one big answer cannot.
-      if (error instanceof ExpiredError) return listAll<T>(transport, resource, this.#options, { signal, pageSize: 0 })
+      if (error instanceof ExpiredError) return listAll<T>(transport, resource, this.#options, { ...call, pageSize: 0 })
       throw error
     }
   }
 
   async #watch(resourceVersion: string, signal: AbortSignal): Promise<void> {
     const { transport, resource, clock, random, namespace, labelSelector, fieldSelector } = this.#options
-    const { min, max } = this.#options.watchSeconds ?? WATCH_SECONDS
+    const { watchSeconds = WATCH_SECONDS, watchGraceMs: graceMs = WATCH_GRACE_MS, callTimeoutMs } = this.#options
+    const { min, max } = watchSeconds
     const timeoutSeconds = Math.round(min + random() * (max - min))
     const selection = { namespace, labelSelector, fieldSelector }
-    const timing = { timeoutSeconds, graceMs: WATCH_GRACE_MS, clock, signal }
+    const timing = { timeoutSeconds, graceMs, timeoutMs: callTimeoutMs, clock, signal }
     const startedAt = clock.now()
     let events = 0
     this.#metrics.watches.inc({ resource: resource.plural })

@@ -23,6 +23,8 @@ export interface TransportOptions {
   readonly metrics?: KubeMetrics
   /** Most calls in flight at once, watches not counted. Default: no limit; the server's own fairness (429) holds. */
   readonly maxConcurrency?: number
+  /** Until a connection stands, TLS included, milliseconds. Default 5,000. */
+  readonly connectTimeoutMs?: number
   /** Wraps the dispatcher of each call, as undici's interceptors do; for tests that inject HTTP faults. */
   readonly intercept?: (dispatcher: Dispatcher) => Dispatcher
 }
@@ -48,7 +50,7 @@ export class KubeTransport implements Transport {
     if (!cluster) {
       throw new Error(`the kubeconfig's current context "${kubeConfig.getCurrentContext()}" names no cluster; set one`)
     }
-    return new KubeTransport(new URL(cluster.server), new ConnectionPool(kubeConfig), options)
+    return new KubeTransport(new URL(cluster.server), new ConnectionPool(kubeConfig, options.connectTimeoutMs), options)
   }
 
   private constructor(server: URL, pool: ConnectionPool, options: TransportOptions) {

@@ -19,6 +19,8 @@ export interface WatchOptions extends Selection {
   readonly timeoutSeconds: number
   /** A watch open this much longer than agreed is dead; it is closed from our side. Milliseconds. */
   readonly graceMs: number
+  /** Until it is open, milliseconds. Default: that of the transport. */
+  readonly timeoutMs?: number | undefined
   readonly clock: Clock
   readonly signal: AbortSignal
 }
@@ -41,12 +43,13 @@ export async function* watch<T extends StoredObject>(
   resource: Resource,
   options: WatchOptions,
 ): AsyncGenerator<WatchEvent<T>> {
-  const { namespace, labelSelector, fieldSelector, resourceVersion, timeoutSeconds, clock, signal } = options
+  const { namespace, labelSelector, fieldSelector, resourceVersion, timeoutSeconds, timeoutMs, clock, signal } = options
   const call: ApiCall = {
     method: 'GET',
     path: pathOf(resource, { namespace }),
     query: { watch: true, allowWatchBookmarks: true, labelSelector, fieldSelector, resourceVersion, timeoutSeconds },
     signal,
+    timeoutMs,
   }
   const stream = await transport.stream(call)
   const cancel = clock.after(timeoutSeconds * 1_000 + options.graceMs, () => stream.abandon())
