@@ -20,6 +20,7 @@ import { Reconciler } from './reconcile/reconciler.ts'
 
 export interface LeadOptions {
   readonly config: OperatorConfig
+  /** Sends nothing once the Lease is not held any more. */
   readonly transport: Transport
   readonly caches: Caches
   readonly clock: Clock

@@ -7,6 +7,7 @@ import { createLogger } from '../src/support/logger.ts'
 import { Caches } from './caches.ts'
 import { parseConfig } from './config.ts'
 import { onAbort } from './kube/call.ts'
+import { onlyWhile } from './kube/guarded.ts'
 import { startHealthServer } from './kube/health.ts'
 import { type ElectionEnd, elect } from './kube/leader.ts'
 import { leaseApi } from './kube/lease.ts'
@@ -58,8 +59,15 @@ export async function runOperator(environment: Record<string, string | undefined
         random,
         logger,
         metrics,
-        onStartedLeading: (term, signal) =>
-          lead({ ...shared, config, metrics, managerMetrics, transport, caches, identity, ending: stop }, term, signal),
+        onStartedLeading: (term, signal, held) =>
+          lead(
+            {
+              ...{ ...shared, config, metrics, managerMetrics, caches, identity, ending: stop },
+              transport: onlyWhile(held, transport),
+            },
+            term,
+            signal,
+          ),
         onStoppedLeading: (why) => logger.info({ why }, 'no longer leading'),
       },
       stop,

@@ -14,6 +14,8 @@ export interface ApiCall {
   readonly signal?: AbortSignal | undefined
   /** For one try, in milliseconds. Default 30,000. Of a stream: until its headers. */
   readonly timeoutMs?: number | undefined
+  /** Asked right before each try is sent; what it throws is the call's answer, and nothing is sent. */
+  readonly guard?: () => void
 }
 
 /** An open watch. `body` throws an ApiError when the connection fails and just ends after `close`. */

@@ -27,9 +27,11 @@ export interface ElectionOptions {
   readonly name: string
   /**
    * The leader's work, run once. It must end soon after the signal aborts, which happens when the election is stopped
-   * and, with a dead API server, `renewMs` after the last renewal. `term` grows with every change of leader.
+   * and, with a dead API server, `renewMs` after the last renewal. `term` grows with every change of leader. `held`
+   * says whether the lease is ours by this machine's clock: a process that was suspended runs on for a moment before
+   * the timer that aborts its signal fires.
    */
-  readonly onStartedLeading: (term: number, signal: AbortSignal) => Promise<void>
+  readonly onStartedLeading: (term: number, signal: AbortSignal, held: () => boolean) => Promise<void>
   /** Called after the work ended, or at once when it does not end in time after a loss. */
   readonly onStoppedLeading: (why: ElectionEnd) => void
   readonly clock: Clock
@@ -53,7 +55,7 @@ export type ElectionEnd = 'stopped' | 'lost' | 'ended'
  * duration. 2. lead: renew each `retryMs`; the work's signal aborts on loss. 3. when the work has ended, empty the
  * Lease, so that the next leader need not wait.
  * Holds: two processes never work at once, as long as the work heeds its signal within `leaseMs - renewMs`; where that
- * is not enough (a process that was suspended), the term tells the later leader from the earlier one.
+ * is not enough (a process that was suspended), `held` and the term tell the later leader from the earlier one.
  */
 export async function elect(options: ElectionOptions, signal: AbortSignal): Promise<ElectionEnd> {
   options.metrics?.leader.set({ name: options.name }, 0)
@@ -91,8 +93,12 @@ async function lead(
   metrics?.leader.set({ name }, 1)
   const leading = new AbortController()
   const unlink = onAbort(signal, () => leading.abort(signal.reason))
-  const work = runWork(options, term, leading.signal)
-  const lose = () => leading.abort(new Error(`the leader lease "${name}" is lost`))
+  let lost = false
+  const work = runWork(options, term, leading.signal, () => !lost && clock.now() < holder.renewedAt + timing.renewMs)
+  const lose = () => {
+    lost = true
+    leading.abort(new Error(`the leader lease "${name}" is lost`))
+  }
   const held = await renewWhile(options, holder, work.ended, lose)
   unlink()
   metrics?.leader.set({ name }, 0)
@@ -114,11 +120,11 @@ interface Work {
   readonly failure: Promise<{ readonly error: unknown } | undefined>
 }
 
-function runWork({ onStartedLeading }: ElectionOptions, term: number, signal: AbortSignal): Work {
+function runWork({ onStartedLeading }: ElectionOptions, term: number, signal: AbortSignal, held: () => boolean): Work {
   const over = new AbortController()
   const run = async () => {
     try {
-      await onStartedLeading(term, signal)
+      await onStartedLeading(term, signal, held)
       return undefined
     } catch (error) {
       return { error }

@@ -111,6 +111,7 @@ export class KubeTransport implements Transport {
     const { clock, intercept, logger } = this.#options
     const startedAt = clock.now()
     const { dispatcher, headers } = await this.#pool.acquire()
+    call.guard?.()
     const headersTimeout = Math.ceil((call.timeoutMs ?? DEFAULT_TIMEOUT_MS) * HEADERS_SHARE)
     try {
       const response = await (intercept?.(dispatcher) ?? dispatcher).request({

@@ -3,13 +3,15 @@ import { pino } from 'pino'
 import { elect } from '../../../operator/kube/leader.ts'
 import { leaseApi } from '../../../operator/kube/lease.ts'
 import { KubeTransport } from '../../../operator/kube/transport.ts'
-import { systemClock } from '../../../src/support/clock.ts'
+import { type Clock, systemClock } from '../../../src/support/clock.ts'
 
 /**
  * A candidate in a process of its own, so that it can be killed as pods are: `candidate.ts <kubeconfig> <namespace>
- * <identity>`. Prints `leading <term>` and `over <why>`; SIGTERM stops it in order.
+ * <identity> [<milliseconds by which its wall clock is ahead>]`. Prints `leading <term>` and `over <why>`; SIGTERM stops
+ * it in order.
  */
-const [kubeconfig = '', namespace = '', identity = ''] = process.argv.slice(2)
+const [kubeconfig = '', namespace = '', identity = '', skewMs = '0'] = process.argv.slice(2)
+const clock: Clock = { ...systemClock, date: () => new Date(Date.now() + Number(skewMs)) }
 const kubeConfig = new KubeConfig()
 kubeConfig.loadFromFile(kubeconfig)
 const logger = pino({ level: 'silent' })
@@ -25,7 +27,7 @@ await elect(
     identity,
     namespace,
     name: 'operator',
-    clock: systemClock,
+    clock,
     random: Math.random,
     logger,
     timing: { leaseMs: 4_000, renewMs: 3_000, retryMs: 300 },

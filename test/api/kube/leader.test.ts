@@ -32,9 +32,11 @@ interface Candidate {
   readonly term: () => number | undefined
 }
 
-async function candidate(identity: string, kubeconfig = world.server.kubeconfig): Promise<Candidate> {
+async function candidate(identity: string, kubeconfig = world.server.kubeconfig, skewMs = 0): Promise<Candidate> {
   const script = new URL('candidate.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, [script, kubeconfig, ns, identity], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [script, kubeconfig, ns, identity, `${skewMs}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   processes.push(child)
   const said: Candidate['said'] = []
   createInterface({ input: child.stdout }).on('line', (text) => said.push({ text, at: performance.now() }))
@@ -101,6 +103,32 @@ describe('elect on a real API server', () => {
     expect(lost).toBeDefined()
     expect((lost?.at ?? 0) - isolatedAt).toBeLessThan(10_000)
     expect(lost?.at).toBeLessThan(other.said.at(-1)?.at ?? 0)
+  })
+
+  it.each([
+    ['ahead', 5],
+    ['behind', -5],
+  ])('takes no harm from a clock that is hours %s, of the leader or of a follower', async (_, hours) => {
+    ns = await world.namespace()
+    const skewMs = hours * 3_600_000
+    const wrong = await candidate('wrong', world.server.kubeconfig, skewMs)
+    await leaderOf([wrong])
+    const right = await candidate('right')
+    // Two leases long: whoever believed the times in the Lease would have taken it, or would never.
+    await new Promise((resolve) => setTimeout(resolve, 8_000))
+    const { renewTime = '' } = (await stored())?.spec ?? {}
+    expect(Math.abs(Date.parse(renewTime) - Date.now() - skewMs)).toBeLessThan(60_000)
+    expect(leading([wrong, right])).toEqual([wrong])
+    wrong.child.kill('SIGKILL')
+    await leaderOf([right])
+    const again = await candidate('wrong again', world.server.kubeconfig, skewMs)
+    await new Promise((resolve) => setTimeout(resolve, 8_000))
+    expect(leading([right, again])).toEqual([right])
+    const killedAt = performance.now()
+    right.child.kill('SIGKILL')
+    await leaderOf([again])
+    expect(again.said.at(-1)?.at ?? 0).toBeGreaterThan(killedAt + 3_000)
+    expect([right.term(), again.term()]).toEqual([(wrong.term() ?? 0) + 1, (wrong.term() ?? 0) + 2])
   })
 
   it('goes on leading under the same term when the Lease is edited or deleted', async () => {

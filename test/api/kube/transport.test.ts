@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { KubeConfig } from '@kubernetes/client-node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { TimeoutError, UnavailableError } from '../../../operator/kube/errors.ts'
+import { onlyWhile } from '../../../operator/kube/guarded.ts'
 import { configMaps, pathOf } from '../../../operator/kube/resources.ts'
 import { KubeTransport } from '../../../operator/kube/transport.ts'
 import { systemClock } from '../../../src/support/clock.ts'
@@ -109,6 +110,38 @@ describe('KubeTransport', () => {
     throttled(5)
     await expect(link.transport.request(postCall('too-patient'))).rejects.toMatchObject({ kind: 'Throttled' })
     expect(answers.given).toBe(9)
+  })
+
+  it('asks for leave before each try, and sends nothing without', async () => {
+    const answers = new Answers()
+    const link = world.link({ intercept: answers.intercept })
+    let asked = 0
+    const leading = onlyWhile(() => ++asked < 2, link.transport)
+    answers.push(429, status(429, 'TooManyRequests'), { 'retry-after': '0' })
+    await expect(leading.request(postCall('too-late'))).rejects.toMatchObject({ reason: 'NotLeading' })
+    await expect(leading.stream({ ...listCall(), query: { watch: true } })).rejects.toThrow('does not lead')
+    expect([answers.given, asked]).toEqual([1, 3])
+    expect(await world.direct.client.get(configMaps, { namespace: ns, name: 'too-late' })).toBeUndefined()
+  })
+
+  it('takes a new token file into use with the next call', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'shardcluster-token-'))
+    const tokenFile = join(dir, 'token')
+    const kubeConfig = new KubeConfig()
+    kubeConfig.loadFromFile(world.server.kubeconfig)
+    const cluster = kubeConfig.getCurrentCluster()
+    if (!cluster) throw new Error('no cluster')
+    await writeFile(tokenFile, 'expired')
+    kubeConfig.loadFromClusterAndUser(cluster, {
+      name: 'u',
+      authProvider: { name: 'tokenFile', config: { tokenFile } },
+    })
+    const transport = KubeTransport.fromConfig(kubeConfig, { clock: systemClock, logger: quiet })
+    await expect(transport.request(listCall())).rejects.toMatchObject({ kind: 'Unauthorized' })
+    await writeFile(tokenFile, `${world.server.tokenOf('admin')}\n`)
+    await transport.request(listCall())
+    await transport.close()
+    await rm(dir, { recursive: true })
   })
 
   it('waits as long as Retry-After says', async () => {

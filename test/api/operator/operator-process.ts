@@ -10,13 +10,17 @@ import { metricOf, OPERATOR, type Operator } from './world.ts'
 const ROOT = join(import.meta.dirname, '..', '..', '..')
 const MAIN = join(ROOT, 'src', 'cli', 'main.ts')
 const TEMPLATES = join(ROOT, 'charts', 'shardcluster', 'templates')
-const LEASE = 'shardcluster-operator'
+export const LEASE = 'shardcluster-operator'
 
 export interface OperatorProcess extends Operator {
   /** Everything it wrote. */
   log(): string
   /** `kill -9`. */
   crash(): Promise<void>
+  /** SIGSTOP freezes it, SIGCONT lets it go on. */
+  signal(signal: NodeJS.Signals): void
+  /** Its exit code, once it ended by itself or was ended; null after a signal. */
+  readonly exited: Promise<number | null>
 }
 
 /** Lets the user OPERATOR do what the chart lets the operator do, and nothing else. */
@@ -38,7 +42,11 @@ export async function grantRights(server: CrdServer): Promise<void> {
  * The operator as a process of its own, as it runs in a pod: with the rights that the chart gives it; it says all that
  * it ever says, and ends on SIGTERM.
  */
-export async function startOperatorProcess(server: CrdServer, podName: string): Promise<OperatorProcess> {
+export async function startOperatorProcess(
+  server: CrdServer,
+  podName: string,
+  kubeconfig = server.kubeconfigOf(OPERATOR),
+): Promise<OperatorProcess> {
   const [port = 0] = await freePorts(1)
   const { PATH = '', HOME = '' } = process.env
   const child = spawn(process.execPath, [MAIN, 'operator'], {
@@ -47,7 +55,7 @@ export async function startOperatorProcess(server: CrdServer, podName: string): 
       ...{
         PATH,
         HOME,
-        KUBECONFIG: server.kubeconfigOf(OPERATOR),
+        KUBECONFIG: kubeconfig,
         POD_NAME: podName,
         SHARDCLUSTER_WORKER_IMAGE: 'shardcluster:test',
       },
@@ -66,6 +74,8 @@ export async function startOperatorProcess(server: CrdServer, podName: string): 
     url,
     log: () => text,
     metric: (name) => metricOf(url, name),
+    signal: (signal) => void child.kill(signal),
+    exited: exited.then(() => child.exitCode),
     stop: () => end('SIGTERM'),
     crash: () => end('SIGKILL'),
   }

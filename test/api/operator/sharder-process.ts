@@ -50,6 +50,18 @@ export class SharderProcess implements PodWorker {
     return record.type === 'SNAPSHOT' ? record.shards.map(({ shardId }) => shardId).sort((a, b) => a - b) : []
   }
 
+  /** Sends a command as a manager does, and answers the status code and the failure's code. */
+  async command(body: object): Promise<{ readonly status: number; readonly code: unknown }> {
+    const headers = {
+      authorization: this.#start.files.get('authorization') ?? '',
+      'content-type': 'application/json',
+    }
+    const url = `http://${this.#start.host}:${SHARDER_PORT}/`
+    const answer = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })
+    const { code } = (await answer.json()) as { code?: unknown }
+    return { status: answer.status, code }
+  }
+
   async snapshot(): Promise<StateRecord> {
     const headers = { authorization: this.#start.files.get('authorization') ?? '' }
     const answer = await fetch(`http://${this.#start.host}:${SHARDER_PORT}/shards`, { headers })

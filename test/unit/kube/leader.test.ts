@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import { describe, expect, it } from 'vitest'
 import { type ElectionEnd, elect } from '../../../operator/kube/leader.ts'
 import { microTime } from '../../../operator/kube/lease.ts'
+import type { Clock } from '../../../src/support/clock.ts'
 import { VirtualClock } from '../../support/virtual-clock.ts'
 import { FakeLeases } from './fake-leases.ts'
 
@@ -19,7 +20,18 @@ function world() {
   return { clock: new VirtualClock(), leases: new FakeLeases(), tally: { terms: [], working: 0, most: 0 } as Tally }
 }
 
-function candidate({ clock, leases, tally }: ReturnType<typeof world>, identity: string, windDownMs = 0) {
+function candidate(
+  { clock: common, leases, tally }: ReturnType<typeof world>,
+  identity: string,
+  windDownMs = 0,
+  skewMs = 0,
+) {
+  // A machine whose wall clock is wrong; time passes as fast as elsewhere.
+  const clock: Clock = {
+    now: () => common.now(),
+    date: () => new Date(common.date().getTime() + skewMs),
+    after: (milliseconds, action) => common.after(milliseconds, action),
+  }
   const { api, network } = leases.reachedBy()
   const stop = new AbortController()
   const state = { identity, network, stop, leading: false, end: undefined as ElectionEnd | undefined, abortedAt: -1 }
@@ -142,6 +154,66 @@ describe('elect', () => {
     await here.clock.advance(60_000)
     expect(b.leading).toBe(false)
     expect(here.tally).toMatchObject({ most: 1, terms: [MINUTES_SINCE_2020] })
+  })
+
+  it.each([
+    ['ahead', 3 * 3_600_000],
+    ['behind', -3 * 3_600_000],
+  ])(
+    'a follower whose clock is three hours %s waits as long as any other, and its own lease lasts',
+    async (_, skewMs) => {
+      const here = world()
+      const a = candidate(here, 'a')
+      await here.clock.advance(1)
+      const skewed = candidate(here, 'skewed', 0, skewMs)
+      await here.clock.advance(120_000)
+      expect([a.leading, skewed.leading]).toEqual([true, false])
+      a.network.state = 'black-hole'
+      await here.clock.advance(12_000)
+      expect([a.leading, skewed.leading]).toEqual([false, false])
+      await here.clock.advance(8_000)
+      expect(skewed.leading).toBe(true)
+      const c = candidate(here, 'c')
+      await here.clock.advance(120_000)
+      expect([skewed.leading, c.leading]).toEqual([true, false])
+      expect(here.tally).toEqual({ terms: [MINUTES_SINCE_2020, MINUTES_SINCE_2020 + 1], working: 1, most: 1 })
+    },
+  )
+
+  it('says that the lease is not held any more as soon as time has passed, before any timer could', async () => {
+    const { leases, clock } = world()
+    let asleepMs = 0
+    const suspended: Clock = {
+      now: () => clock.now() + asleepMs,
+      date: () => clock.date(),
+      after: (milliseconds, action) => clock.after(milliseconds, action),
+    }
+    const work = Promise.withResolvers<{ held: () => boolean; signal: AbortSignal }>()
+    const stop = new AbortController()
+    const finished = elect(
+      {
+        ...{ leases: leases.reachedBy().api, identity: 'a', namespace: 'ns', name: 'operator', clock: suspended },
+        random: () => 0.5,
+        logger: pino({ level: 'silent' }),
+        onStartedLeading: async (_term, signal, held) => {
+          work.resolve({ held, signal })
+          await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+        },
+        onStoppedLeading: () => undefined,
+      },
+      stop.signal,
+    )
+    await clock.advance(20_000)
+    const { held, signal } = await work.promise
+    expect(held()).toBe(true)
+    asleepMs = 9_000
+    expect(held()).toBe(true)
+    asleepMs = 10_001
+    expect([held(), signal.aborted]).toEqual([false, false])
+    asleepMs = 0
+    stop.abort()
+    await clock.advance(1)
+    expect(await finished).toBe('stopped')
   })
 
   it('waits a whole lease before it takes one whose holder vanished', async () => {
