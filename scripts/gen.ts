@@ -1,6 +1,7 @@
 /**
- * Writes what is generated, mostly from src/api: the CRD for `kubectl apply -f crds/`, the chart's copy of it, the table of
- * fields in the documentation, and the README's manifest. `--check` writes nothing and fails when a file is not what it would write.
+ * Writes what is generated, mostly from src/api: the CRD for `kubectl apply -f crds/`, the chart's copy of it, the table
+ * of fields in the documentation, and the README's manifest. `--check` writes nothing and fails when a file is not what
+ * it would write.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
