@@ -157,7 +157,6 @@ describe('two operators', () => {
 
     const asleep = leader.calls.length
     leader.signal('SIGCONT')
-    await leader.exited; (await import('node:fs')).writeFileSync('/tmp/frozen.log', leader.log())
     expect(await leader.exited).toBe(1)
     expect(leader.log()).toContain('the leader Lease was lost')
     expect(leader.calls.slice(asleep).filter(isWrite)).toEqual([])
