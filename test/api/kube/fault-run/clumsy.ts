@@ -10,7 +10,7 @@ import type { Random } from '../../../sim/manager/model/random.ts'
 import { type Versions, versionOf } from './witness.ts'
 
 /** Shares of the handlers' calls and the reconciles that throw. */
-const HANDLERS = 0.1
+const HANDLERS = 0.2
 const RECONCILES = 0.2
 
 /** A controller whose code throws now and then; `reconciled` is what it saw when it last did not. */

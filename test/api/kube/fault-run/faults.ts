@@ -84,7 +84,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   'black hole': async ({ rig, writer, random }) => {
     rig.tcp.blackHole()
     await writer.write(4)
-    await delay(random.int(100, 1_500))
+    await delay(random.int(100, 1_200))
     await rig.tcp.heal()
   },
   'black hole for what is open': async ({ rig, writer }) => {
@@ -103,7 +103,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     for (let times = 0; times < 3; times += 1) await scene.writer.writeOne(resource)
   },
   'slow lists': (scene) => relisting(scene, { kind: 'slow', ms: scene.random.int(50, 600) }, 5),
-  'lists too slow': (scene) => relisting(scene, { kind: 'slow', ms: 2_500 }, 2),
+  'lists too slow': (scene) => relisting(scene, { kind: 'slow', ms: 2_000 }, 2),
   'cut line': async (scene) => {
     const watch = await someWatch(scene)
     watch.truncateNext()

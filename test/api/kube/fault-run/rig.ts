@@ -18,11 +18,11 @@ import { CountingTransport } from './counting.ts'
 /** What an hour's waits are here: time-outs of a second, back-offs of milliseconds. The rules are the same. */
 const TIMING = {
   backoff: { baseMs: 10, capMs: 200, jitter: 1, resetAfterMs: 5_000 },
-  watchSeconds: { min: 2, max: 5 },
+  watchSeconds: { min: 2, max: 3 },
   watchGraceMs: 500,
-  callTimeoutMs: 2_000,
+  callTimeoutMs: 1_500,
 }
-const CONNECT_TIMEOUT_MS = 1_000
+const CONNECT_TIMEOUT_MS = 700
 
 /** The files that an operator's kubeconfig points at, as a kubelet writes them. */
 export interface CredentialFiles {
