@@ -17,6 +17,12 @@ import { errorFromResponse } from './status.ts'
  */
 const HEADERS_SHARE = 0.9
 
+/**
+ * Asked over the connection of the watches when a call with a body, which has another one, got no answer in time: if
+ * this gets none either, undici asks for a PING. Everybody may read it, and no store is behind it.
+ */
+const PROBE: ApiCall = { method: 'GET', path: '/version', timeoutMs: 1_000 }
+
 export interface TransportOptions {
   readonly clock: Clock
   readonly logger: Logger
@@ -43,6 +49,7 @@ export class KubeTransport implements Transport {
   readonly #metrics: KubeMetrics
   readonly #slots: Semaphore | undefined
   readonly #streams = new Set<ApiStream>()
+  #probing = false
 
   /** Throws when the kubeconfig has no current cluster. */
   static fromConfig(kubeConfig: KubeConfig, options: TransportOptions): KubeTransport {
@@ -110,7 +117,7 @@ export class KubeTransport implements Transport {
   async #send(call: ApiCall, signal: AbortSignal, bodyTimeout?: number): Promise<Answer> {
     const { clock, intercept, logger } = this.#options
     const startedAt = clock.now()
-    const { dispatcher, headers } = await this.#pool.acquire()
+    const { dispatcher, headers } = await this.#pool.acquire(call.body === undefined ? 'h2' : 'h1')
     call.guard?.()
     const headersTimeout = Math.ceil((call.timeoutMs ?? DEFAULT_TIMEOUT_MS) * HEADERS_SHARE)
     try {
@@ -133,8 +140,23 @@ export class KubeTransport implements Transport {
       if (isTimeout(error) || isTimeout(signal.reason)) {
         logger.debug({ call: nameOf(call) }, 'no answer in time: the next call opens a new connection')
         this.#pool.retire(dispatcher)
+        if (call.body !== undefined) void this.#probe()
       }
       throw error
+    }
+  }
+
+  /** Never rejects. */
+  async #probe(): Promise<void> {
+    if (this.#probing || this.#streams.size === 0) return
+    this.#probing = true
+    try {
+      const { response } = await this.#send(PROBE, new AbortController().signal)
+      await response.body.dump()
+    } catch (err) {
+      this.#options.logger.debug({ err }, 'the connection of the watches does not answer either')
+    } finally {
+      this.#probing = false
     }
   }
 

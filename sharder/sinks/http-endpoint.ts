@@ -59,7 +59,9 @@ export class HttpEndpoint {
     const { caFile } = settings.tls ?? {}
     try {
       const ca = caFile === undefined ? undefined : await readFile(caFile, 'utf8')
-      return new Pool(this.#url.origin, { connections, pipelining: 1, connect: { timeout: 5_000, ...(ca && { ca }) } })
+      // Node's HTTP/2 never ends when a body is given up that is not sent yet: see Protocol in operator/kube/connection.ts.
+      const limits = { connections, pipelining: 1, allowH2: false }
+      return new Pool(this.#url.origin, { ...limits, connect: { timeout: 5_000, ...(ca && { ca }) } })
     } catch (cause) {
       this.#pool = undefined
       throw new Error(`cannot read ${caFile}; mount the Secret with the CA certificates there`, { cause })

@@ -44,7 +44,8 @@ interface Call {
 export class Discord {
   readonly #settings: RestProxySettings
   readonly #rest: RestManager
-  readonly #agent = new Agent({ connections: 256, keepAliveTimeout: 30_000 })
+  // Node's HTTP/2 never ends when a body is given up that is not sent yet: see Protocol in operator/kube/connection.ts.
+  readonly #agent = new Agent({ connections: 256, keepAliveTimeout: 30_000, allowH2: false })
   readonly #calls = new WeakMap<SendRequestOptions, Call>()
   readonly #limitedFor: RestManager['checkRateLimits']
 

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { KubeConfig } from '@kubernetes/client-node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { TimeoutError, UnavailableError } from '../../../operator/kube/errors.ts'
@@ -66,6 +68,27 @@ describe('KubeTransport', () => {
     await watcher.agrees()
     expect(await watcher.counted('lists')).toBe(1)
     await watcher.stop()
+  })
+
+  it('finds a dead connection of the watches also when only calls with a body are made, which have others', async () => {
+    const link = world.link()
+    const watcher = follow(world, ns, { link })
+    await watcher.reflector.whenSynced()
+    await eventually(() => expect(link.transport.openStreams).toBe(1))
+    world.proxy.blackHole()
+    await expect(link.transport.request({ ...postCall('lost'), timeoutMs: 1_500 })).rejects.toBeInstanceOf(TimeoutError)
+    await world.proxy.heal()
+    await put(world, ns, 'after-the-hole', '2')
+    await watcher.agrees()
+    expect(await watcher.counted('lists')).toBe(1)
+    await watcher.stop()
+  })
+
+  it('outlives calls that are given up before their body is sent', async () => {
+    const script = new URL('giving-up.ts', import.meta.url).pathname
+    const options = { timeout: 40_000, killSignal: 'SIGKILL' } as const
+    const { stdout } = await promisify(execFile)(process.execPath, [script, world.server.kubeconfig], options)
+    expect(Number(stdout)).toBeGreaterThan(0)
   })
 
   it('says Unavailable when the connection is refused, without the credentials', async () => {

@@ -114,7 +114,7 @@ export class ApiProxy {
   /** No faults any more; calls that hang are cut off, watches that went silent stay so. */
   heal(): void {
     this.#faults = []
-    for (const response of this.#hanging) response.stream?.close?.()
+    for (const response of this.#hanging) reset(response)
     this.#hanging.clear()
   }
 
@@ -140,7 +140,7 @@ export class ApiProxy {
       else await this.#pass(exchange, fault?.ms ?? 0)
     } catch {
       // The API server is away: a load balancer before it would reset the call, too.
-      response.stream?.close?.(2)
+      reset(response)
     }
   }
 
@@ -193,6 +193,12 @@ export class ApiProxy {
     }
     return upstreamToken ? { ...kept, authorization: `Bearer ${upstreamToken}` } : kept
   }
+}
+
+/** Of one call over HTTP/2, of its connection over HTTP/1.1. */
+function reset(response: Http2ServerResponse): void {
+  if (response.req.httpVersionMajor === 2 && 'close' in response.stream) response.stream.close(2)
+  else response.destroy()
 }
 
 const UNAUTHORIZED = JSON.stringify({
