@@ -55,7 +55,9 @@ describe("the operator's caches under an hour's faults", () => {
     await stage.settled('no fault')
     await suffer(WARM_UP)
     const start = await footprint(rig)
-    await suffer(COUNT)
+    await suffer(Math.floor(COUNT / 2))
+    const middle = await footprint(rig)
+    await suffer(Math.ceil(COUNT / 2))
     const end = await footprint(rig)
     await stage.agreesWithTheServer()
     const { metrics, counting } = rig
@@ -73,11 +75,12 @@ describe("the operator's caches under an hour's faults", () => {
       lists: await sumOf(metrics.lists),
       watches: await sumOf(metrics.watches),
     })
-    console.table({ start, end })
+    console.table({ start, middle, end })
     expect(Object.keys(kinds).sort()).toEqual(Object.keys(FAULTS).sort())
     expect(stage.missed()).toBe(0)
     expect(counting.most).toBe(1)
     expect(end.heapMB).toBeLessThan(start.heapMB + 10)
+    expect(end.externalMB).toBeLessThan(start.externalMB + 10)
     expect(end.handles).toBeLessThanOrEqual(start.handles + 10)
     expect(end.sockets).toBeLessThanOrEqual(start.sockets + 3)
   }, 3_600_000)

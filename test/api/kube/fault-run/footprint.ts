@@ -15,9 +15,10 @@ export async function footprint({ http, tcp, transport }: Rig) {
     collectGarbage()
     await delay(100)
   }
-  const { heapUsed, rss } = process.memoryUsage()
+  const { heapUsed, external, rss } = process.memoryUsage()
   return {
-    ...{ heapMB: inMB(heapUsed), rssMB: inMB(rss), handles: process.getActiveResourcesInfo().length },
+    ...{ heapMB: inMB(heapUsed), externalMB: inMB(external), rssMB: inMB(rss) },
+    handles: process.getActiveResourcesInfo().length,
     ...{ watches: transport.openStreams, sockets: tcp.open, proxySockets: http.connections },
   }
 }
