@@ -1,137 +1,85 @@
 import { isDeepStrictEqual } from 'node:util'
 import { WORKER_RUNTIME } from '../../../src/protocol/worker-settings.ts'
-import type { Calls, Wire, WireManagerSettings } from '../children/wire/manager.ts'
-import type { StateSum } from '../children/wire/states.ts'
+import type { Wire, WireManagerSettings } from '../children/wire/manager.ts'
 import type { WireWorkerSettings } from '../children/wire/worker.ts'
 import { Child } from './child.ts'
 import { COMPILE_CACHE } from './sharder.ts'
 import { until } from './until.ts'
-import { bytesReadBy, type MemoryUse, memoryOf } from './usage.ts'
+import { bytesReadBy } from './usage.ts'
 
 const WORKER = new URL('../children/wire/worker.ts', import.meta.url)
 const MANAGER = new URL('../children/wire/manager.ts', import.meta.url)
-const LIBRARY = new URL('../children/wire/library.ts', import.meta.url)
 const KEY = 'bench'
 
-/** The workers of one wire, each a process. */
-export class WireWorkers {
-  readonly ports: readonly number[]
-  readonly shards: number
-  readonly #children: readonly Child[]
-
-  private constructor(children: readonly Child[], shards: number) {
-    this.#children = children
-    this.shards = shards
-    this.ports = children.map(({ said }) => (said as { port: number }).port)
-  }
-
-  /** `shards` each. They end with `ending`. */
-  static async start(
-    ending: AsyncDisposableStack,
-    wire: WireWorkerSettings['wire'],
-    workers: number,
-    shards: number,
-  ): Promise<WireWorkers> {
-    const children: Child[] = []
-    for (let workerId = 0; workerId < workers; workerId++) {
-      const settings: WireWorkerSettings = { wire, workerId, shards, key: KEY }
-      const env = { NODE_COMPILE_CACHE: COMPILE_CACHE, ...WORKER_RUNTIME }
-      const child = await Child.start(WORKER, { args: [JSON.stringify(settings)], env })
-      children.push(ending.adopt(child, (c) => c.stop()))
-    }
-    return new WireWorkers(children, shards)
-  }
-
-  /** Until `rest`: checkpoints once a second, or steps of every shard as often as they are streamed. */
-  async act(load: 'checkpoints' | 'steps'): Promise<void> {
-    await Promise.all(this.#children.map((child) => child.ask('act', load)))
-  }
-
-  async rest(): Promise<void> {
-    await Promise.all(this.#children.map((child) => child.ask('rest')))
-  }
-
-  sums(): Promise<StateSum[]> {
-    return Promise.all(this.#children.map((child) => child.ask<StateSum>('sum')))
-  }
-
-  /** CPU time of all of them so far, in milliseconds. */
-  async cpuMs(): Promise<number> {
-    const each = await Promise.all(this.#children.map((child) => child.ask<number>('cpu')))
-    return each.reduce((sum, ms) => sum + ms, 0)
-  }
+/** What something cost. CPU is milliseconds, of all workers together. */
+export interface Used<T> {
+  readonly result: T
+  readonly managerCpu: number
+  readonly workersCpu: number
+  /** What the manager read. */
+  readonly bytes: number
 }
 
-/** A manager's end in a process of its own. */
-export class WireManager {
-  readonly #child: Child
-  readonly #workers: WireWorkers
+/** `count` workers of `shards` each, all processes. They end with `ending`. */
+export async function startWorkers(
+  ending: AsyncDisposableStack,
+  grpc: boolean,
+  count: number,
+  shards: number,
+): Promise<Child[]> {
+  const workers: Child[] = []
+  for (let workerId = 0; workerId < count; workerId++)
+    workers.push(await start(ending, WORKER, { grpc, workerId, shards, key: KEY }, WORKER_RUNTIME))
+  return workers
+}
 
-  private constructor(child: Child, workers: WireWorkers) {
-    this.#child = child
-    this.#workers = workers
+/** A manager process of its own and the workers that it speaks to. */
+export class WireEnds {
+  readonly manager: Child
+  readonly workers: readonly Child[]
+
+  private constructor(manager: Child, workers: readonly Child[]) {
+    this.manager = manager
+    this.workers = workers
   }
 
-  static async start(wire: Wire, workers: WireWorkers): Promise<WireManager> {
-    const { ports, shards } = workers
-    const settings: WireManagerSettings = { wire, ports, shards, key: KEY }
-    const child = await Child.start(MANAGER, {
-      args: [JSON.stringify(settings)],
-      env: { NODE_COMPILE_CACHE: COMPILE_CACHE },
-    })
-    return new WireManager(child, workers)
+  static async start(ending: AsyncDisposableStack, wire: Wire, workers: readonly Child[], shards: number) {
+    const ports = workers.map(({ said }) => (said as { port: number }).port)
+    return new WireEnds(await start(ending, MANAGER, { wire, ports, shards, key: KEY }), workers)
   }
 
-  /** Opens every stream. @returns milliseconds until every shard was known. */
-  connect(): Promise<number> {
-    return this.#child.ask('connect')
+  /** Asks every worker. */
+  each<T>(name: string, input?: unknown): Promise<T[]> {
+    return Promise.all(this.workers.map((worker) => worker.ask<T>(name, input)))
   }
 
-  async disconnect(): Promise<void> {
-    await this.#child.ask('disconnect')
+  async using<T>(action: () => Promise<T>): Promise<Used<T>> {
+    const spent = async () => {
+      const workers = await this.each<number>('cpu')
+      const manager = await this.manager.ask<number>('cpu')
+      return { manager, workers: workers.reduce((sum, ms) => sum + ms, 0), bytes: bytesReadBy(this.manager.pid) }
+    }
+    const before = await spent()
+    const result = await action()
+    const after = await spent()
+    const [managerCpu, workersCpu] = [after.manager - before.manager, after.workers - before.workers]
+    return { result, managerCpu, workersCpu, bytes: after.bytes - before.bytes }
   }
 
-  identify(calls: number, atOnce: number): Promise<Calls> {
-    return this.#child.ask('identify', { calls, atOnce })
-  }
-
-  /** So many identifies evenly over `ms`, each sent `slotInMs` ahead. */
-  async startShards(calls: number, ms: number, slotInMs: number): Promise<void> {
-    await this.#child.ask('start', { calls, ms, slotInMs })
-  }
-
-  /** Shard records that arrived so far. */
-  updates(): Promise<number> {
-    return this.#child.ask('updates')
-  }
-
-  cpuMs(): Promise<number> {
-    return this.#child.ask('cpu')
-  }
-
-  bytesRead(): number {
-    return bytesReadBy(this.#child.pid)
-  }
-
-  memory(): MemoryUse {
-    return memoryOf(this.#child.pid)
-  }
-
-  /** Resolves when it knows every shard as its worker does. */
-  async agreesWithWorkers(): Promise<void> {
+  /** Resolves when the manager knows every shard as its worker does. */
+  async agree(): Promise<void> {
     await until('manager and workers agreeing', 30_000, async () =>
-      isDeepStrictEqual(await this.#child.ask<StateSum[]>('sums'), await this.#workers.sums()),
+      isDeepStrictEqual(await this.manager.ask('digests'), await this.each('digest')),
     )
   }
-
-  stop(): Promise<void> {
-    return this.#child.stop()
-  }
 }
 
-/** What loading `module` adds to a process that has the protocol: milliseconds and bytes of RSS. */
-export async function loadCost(module: URL): Promise<{ readonly loadMs: number; readonly rss: number }> {
-  const child = await Child.start(LIBRARY, { args: [module.href], env: { NODE_COMPILE_CACHE: COMPILE_CACHE } })
-  await child.stop()
-  return child.said as { loadMs: number; rss: number }
+async function start(
+  ending: AsyncDisposableStack,
+  file: URL,
+  settings: WireManagerSettings | WireWorkerSettings,
+  env = {},
+): Promise<Child> {
+  const options = { args: [JSON.stringify(settings)], env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...env } }
+  return ending.adopt(await Child.start(file, options), (child) => child.stop())
 }

@@ -1,68 +1,150 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Wire } from '../children/wire/manager.ts'
+import type { Child } from '../harness/child.ts'
 import { median, type Part } from '../harness/report.ts'
-import { loadCost, WireWorkers } from '../harness/wire.ts'
-import { measureWire, type WireFigures } from '../harness/wire-run.ts'
+import { memoryOf } from '../harness/usage.ts'
+import { startWorkers, WireEnds } from '../harness/wire.ts'
 
 const WORKERS = 10
 const SHARDS = 500
 const ROUNDS = 3
-const LOADS = 5
+/** What a bot of this size with max_concurrency 64 is told to identify in a window. */
+const START = { calls: 64, ms: 5_000, slotInMs: 500 }
+const CALLS_IN_TURN = 1_000
+const CALLS_AT_ONCE = { calls: 4_000, atOnce: 64 }
+const SATURATED_MS = 2_000
+/** Before something is measured that has just begun. */
+const SETTLE_MS = 500
 
-const WIRES: readonly { readonly wire: Wire; readonly name: string }[] = [
-  { wire: 'http', name: 'HTTP' },
-  { wire: 'grpc', name: 'gRPC' },
-  { wire: 'grpc-checked', name: 'gRPC, checked' },
-]
-
-interface Row {
-  readonly text: string
-  readonly of: (figures: WireFigures) => number
-  readonly digits: number
+const WIRES: Readonly<Record<Wire, string>> = {
+  http: 'HTTP',
+  'grpc-checked': 'gRPC',
+  grpc: 'gRPC, unchecked',
 }
 
-const ROWS: readonly Row[] = [
-  { text: 'first snapshot: ms', of: (f) => f.snapshotMs, digits: 0 },
-  { text: 'first snapshot: manager CPU ms', of: (f) => f.snapshotManagerCpu, digits: 0 },
-  { text: 'later snapshots: ms', of: (f) => f.againMs, digits: 0 },
-  { text: 'later snapshots: manager CPU ms', of: (f) => f.againManagerCpu, digits: 0 },
-  { text: 'later snapshots: workers CPU ms', of: (f) => f.snapshotWorkersCpu, digits: 0 },
-  { text: 'snapshot: KB', of: (f) => f.snapshotBytes / 1e3, digits: 0 },
-  { text: 'start, a second: manager CPU ms', of: (f) => f.startManagerCpu, digits: 1 },
-  { text: 'start, a second: workers CPU ms', of: (f) => f.startWorkersCpu, digits: 1 },
-  { text: 'start, a second: KB', of: (f) => f.startBytes / 1e3, digits: 0 },
-  { text: 'saturated: updates/s', of: (f) => f.updatesPerSecond, digits: 0 },
-  { text: 'saturated, 1,000 updates: manager CPU ms', of: (f) => f.updatesManagerCpu, digits: 2 },
-  { text: 'saturated, 1,000 updates: workers CPU ms', of: (f) => f.updatesWorkersCpu, digits: 2 },
-  { text: 'saturated, 1,000 updates: KB', of: (f) => f.updatesBytes / 1e3, digits: 0 },
-  { text: 'identify, idle: p50 ms', of: (f) => f.idleP50, digits: 2 },
-  { text: 'identify, idle: p99 ms', of: (f) => f.idleP99, digits: 2 },
-  { text: 'identify, streams run: p50 ms', of: (f) => f.streamingP50, digits: 2 },
-  { text: 'identify, streams run: p99 ms', of: (f) => f.streamingP99, digits: 2 },
-  { text: 'identify: calls a manager CPU second', of: (f) => 1_000 / f.callManagerCpu, digits: 0 },
-  { text: 'identify: calls a worker CPU second', of: (f) => 1_000 / f.callWorkersCpu, digits: 0 },
-  { text: 'manager with ten streams: RSS MB', of: (f) => f.rss / 1e6, digits: 1 },
-  { text: 'manager after saturation: RSS MB', of: (f) => f.rssAfter / 1e6, digits: 1 },
-]
+/** What is measured, its row in the table, and how many digits it has there. */
+const FIGURES = {
+  snapshotMs: ['a new manager knows all shards: ms', 0],
+  snapshotManagerCpu: ['- manager CPU ms', 0],
+  snapshotWorkersCpu: ['- workers CPU ms', 0],
+  snapshotBytes: ['- KB', 0, 1e-3],
+  startManagerCpu: ['64 identifies in 5 s, all shards get events: manager CPU ms/s', 1],
+  startWorkersCpu: ['- workers CPU ms/s', 1],
+  startBytes: ['- KB/s', 0, 1e-3],
+  p50: ['- an identify, answered at once: p50 ms', 2],
+  p99: ['- p99 ms', 2],
+  callManagerCpu: ['64 identifies at once: manager CPU µs each', 0, 1e3],
+  callWorkersCpu: ['- workers CPU µs each', 0, 1e3],
+  updatesPerSecond: ['all shards change all the time: records/s', 0],
+  updateManagerCpu: ['- manager CPU µs a record', 1, 1e3],
+  updateWorkersCpu: ['- workers CPU µs a record', 1, 1e3],
+  updateBytes: ['- bytes a record', 0],
+  managerRss: ['manager RSS MB, after the start', 1, 1e-6],
+  workerRss: ['worker RSS MB, after the start', 1, 1e-6],
+} as const satisfies Record<string, readonly [text: string, digits: number, factor?: number]>
 
-interface Run extends WireFigures {
-  readonly round: number
-  readonly wire: Wire
-}
+type Figures = Readonly<Record<keyof typeof FIGURES, number>>
+type Run = Figures & { readonly round: number; readonly wire: Wire }
 
+/** Whether gRPC would carry what crosses between manager and workers better than the HTTP that does. */
 export async function wire(say: (line: string) => void): Promise<Part> {
   await using ending = new AsyncDisposableStack()
-  const http = await WireWorkers.start(ending, 'http', WORKERS, SHARDS)
-  const grpc = await WireWorkers.start(ending, 'grpc', WORKERS, SHARDS)
+  const http = await startWorkers(ending, false, WORKERS, SHARDS)
+  const grpc = await startWorkers(ending, true, WORKERS, SHARDS)
+  const wires = Object.keys(WIRES) as Wire[]
   const runs: Run[] = []
   for (let round = 0; round < ROUNDS; round++) {
-    for (const { wire, name } of round % 2 === 0 ? WIRES : WIRES.toReversed()) {
-      const run = { round, wire, ...(await measureWire(wire, wire === 'http' ? http : grpc)) }
+    for (const wire of round % 2 === 0 ? wires : wires.toReversed()) {
+      const run = { round, wire, ...(await measure(wire, wire === 'http' ? http : grpc)) }
       runs.push(run)
-      say(`wire: ${name}: ${run.updatesManagerCpu.toFixed(2)} ms of the manager's CPU for 1,000 updates`)
+      say(`wire: ${WIRES[wire]}: ${run.startManagerCpu.toFixed(1)} ms of the manager's CPU for a second of a start`)
     }
   }
-  console.error(WIRES.map(w=>w.name))
-  for (const row of ROWS) console.error(row.text.padEnd(42), WIRES.map(w => median(runs.filter(r => r.wire === w.wire).map(row.of)).toFixed(row.digits).padStart(10)).join(''), runs.map(r=>r.wire+row.of(r).toFixed(2)).join(' '))
-  for (let i=0;i<LOADS;i++) for (const m of ['../../../src/manager/http-worker.ts','../peers/grpc/client.ts','../../../sharder/server.ts','../peers/grpc/server.ts']) console.error(m, await loadCost(new URL(m, import.meta.url)))
-  return { name: 'wire', about: '', columns: [], rows: [], goals: [], raw: runs }
+  return report(wires, runs)
+}
+
+/** With a new manager process: a new leader. @throws Error when both ends do not agree at last. */
+async function measure(wire: Wire, workers: readonly Child[]): Promise<Figures> {
+  await using ending = new AsyncDisposableStack()
+  const ends = await WireEnds.start(ending, wire, workers, SHARDS)
+  const start = { ...(await snapshot(ends)), ...(await startOf(ends)), ...memory(ends) }
+  const figures = { ...start, ...(await callsAtOnce(ends)), ...(await updates(ends)) }
+  await ends.agree()
+  return figures
+}
+
+async function snapshot(ends: WireEnds) {
+  const used = await ends.using(() => ends.manager.ask<number>('connect'))
+  return {
+    snapshotMs: used.result,
+    snapshotManagerCpu: used.managerCpu,
+    snapshotWorkersCpu: used.workersCpu,
+    snapshotBytes: used.bytes,
+  }
+}
+
+async function startOf(ends: WireEnds) {
+  await ends.each('act', 'checkpoints')
+  const startedAt = performance.now()
+  const used = await ends.using(() => ends.manager.ask('start', START))
+  const seconds = (performance.now() - startedAt) / 1_000
+  const taken = await ends.manager.ask<number[]>('identify', { calls: CALLS_IN_TURN, atOnce: 1 })
+  await ends.each('rest')
+  taken.sort((a, b) => a - b)
+  const at = (share: number) => taken[Math.floor(share * (taken.length - 1))] ?? Number.NaN
+  return {
+    startManagerCpu: used.managerCpu / seconds,
+    startWorkersCpu: used.workersCpu / seconds,
+    startBytes: used.bytes / seconds,
+    p50: at(0.5),
+    p99: at(0.99),
+  }
+}
+
+function memory({ manager, workers }: WireEnds) {
+  const rss = workers.map(({ pid }) => memoryOf(pid).rss)
+  return { managerRss: memoryOf(manager.pid).rss, workerRss: median(rss) }
+}
+
+async function callsAtOnce(ends: WireEnds) {
+  const { calls } = CALLS_AT_ONCE
+  const used = await ends.using(() => ends.manager.ask('identify', CALLS_AT_ONCE))
+  return { callManagerCpu: used.managerCpu / calls, callWorkersCpu: used.workersCpu / calls }
+}
+
+async function updates(ends: WireEnds) {
+  await ends.each('act', 'steps')
+  await sleep(SETTLE_MS)
+  const before = await ends.manager.ask<number>('updates')
+  const startedAt = performance.now()
+  const used = await ends.using(() => sleep(SATURATED_MS))
+  const records = (await ends.manager.ask<number>('updates')) - before
+  const seconds = (performance.now() - startedAt) / 1_000
+  await ends.each('rest')
+  return {
+    updatesPerSecond: records / seconds,
+    updateManagerCpu: used.managerCpu / records,
+    updateWorkersCpu: used.workersCpu / records,
+    updateBytes: used.bytes / records,
+  }
+}
+
+function report(wires: readonly Wire[], runs: readonly Run[]): Part {
+  const of = (wire: Wire, name: keyof Figures) => median(runs.filter((run) => run.wire === wire).map((r) => r[name]))
+  const rows = Object.entries(FIGURES).map(([name, [text, digits, factor = 1]]) => [
+    text,
+    ...wires.map((wire) => (of(wire, name as keyof Figures) * factor).toFixed(digits)),
+  ])
+  return {
+    name: 'wire',
+    about:
+      `${(WORKERS * SHARDS).toLocaleString('en')} shards on ${WORKERS} workers, each a process with the real board and the real ` +
+      'server, or one of gRPC (@grpc/grpc-js) that streams the same; the manager is the real client and the real views, or ' +
+      'gRPC with the same checks of what arrives, or without. "All shards get events": each streams its sequence and round ' +
+      `trip once a second. Order alternating, a new manager process each time, medians of ${ROUNDS} rounds.`,
+    columns: ['', ...Object.values(WIRES)],
+    rows,
+    goals: [],
+    raw: runs,
+  }
 }

@@ -1,5 +1,4 @@
 // A worker's main thread as a process: the real server, or its gRPC peer, on the real board; shards are acted.
-
 import { processClock as clock } from '../../../../sharder/process-clock.ts'
 import { createServer } from '../../../../sharder/server.ts'
 import { StateBoard } from '../../../../sharder/state-board.ts'
@@ -9,34 +8,21 @@ import type { Command } from '../../../../src/protocol/commands.ts'
 import { CHECKPOINT_MS, STATE_GATHER_MS } from '../../../../src/protocol/limits.ts'
 import { createLogger } from '../../../../src/support/logger.ts'
 import { takeOrders } from '../orders.ts'
-import { ActedShards } from './acted-shards.ts'
-import { sumOf } from './states.ts'
+import { ActedShards, digestOf } from './shards.ts'
 
 /** The first argument, as JSON. */
 export interface WireWorkerSettings {
-  readonly wire: 'http' | 'grpc'
+  readonly grpc: boolean
   readonly workerId: number
   readonly shards: number
   readonly key: string
 }
 
-const { wire, workerId, shards, key } = JSON.parse(process.argv[2] ?? '{}') as WireWorkerSettings
-const first = workerId * shards
-const board = new StateBoard(clock, {
-  workerId,
-  bootId: `boot-${workerId}`,
-  epoch: 1,
-  draining: false,
-  assignment: {
-    totalShards: 10 * shards,
-    first,
-    last: first + shards - 1,
-    withhold: [],
-    gateway: { url: 'wss://gateway.discord.gg', version: 10, intents: 513, compression: 'None' },
-  },
-})
+const { grpc, workerId, shards, key } = JSON.parse(process.argv[2] ?? '{}') as WireWorkerSettings
+const board = new StateBoard(clock, { workerId, bootId: `boot-${workerId}`, epoch: 1, draining: false })
 board.report(0, { sinks: [{ name: 'bot', state: 'Flowing', pending: 0 }] })
-const acted = new ActedShards(board, clock, workerId, shards)
+const shardIds = Array.from({ length: shards }, (_, i) => workerId * shards + i)
+const acted = new ActedShards(board, clock, shardIds)
 let acting: NodeJS.Timeout | undefined
 
 takeOrders(
@@ -51,19 +37,20 @@ takeOrders(
       clearInterval(acting)
       acted.connectAll()
     },
-    sum: () => sumOf(board.snapshot().shards),
-    cpu: () => cpuMs(),
+    digest: () => digestOf(board.snapshot().shards),
   },
   { port: await listen() },
 )
 
 async function handle(command: Command): Promise<Reply> {
   if (command.type !== 'IDENTIFY_SHARD') throw new Error('the benchmark identifies only')
-  return { ok: true, body: await acted.identify(command.shardId, command.slotInMs) }
+  const { shardId, slotInMs } = command
+  const identifiedMsAgo = await acted.identify(shardId, slotInMs)
+  return { ok: true, body: { identified: true, shardId, workerId, identifiedMsAgo } }
 }
 
 async function listen(): Promise<number> {
-  if (wire === 'grpc') {
+  if (grpc) {
     const { startGrpcServer } = await import('../../peers/grpc/server.ts')
     return startGrpcServer({ key, board, clock, handle })
   }
@@ -79,9 +66,4 @@ async function listen(): Promise<number> {
   })
   await server.listen({ host: '127.0.0.1', port: 0 })
   return server.port
-}
-
-function cpuMs(): number {
-  const { user, system } = process.cpuUsage()
-  return (user + system) / 1_000
 }

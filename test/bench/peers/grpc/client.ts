@@ -16,39 +16,27 @@ export interface GrpcWorkerOptions {
 }
 
 /** The manager's end of one worker over gRPC. */
-export function grpcWorker({ port, authorization, checked }: GrpcWorkerOptions): Pick<
-  WorkerPort,
-  'identify' | 'watch'
-> & {
-  close(): void
-} {
+export function grpcWorker(options: GrpcWorkerOptions): Pick<WorkerPort, 'identify' | 'watch'> {
+  const { port, authorization, checked } = options
   const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
   const metadata = new Metadata()
   metadata.set('authorization', authorization)
-  const { Watch, Identify } = workerService
   return {
-    close: () => client.close(),
     identify: (command, signal) =>
       new Promise<Answer<Identified>>((resolve) => {
-        const { path, requestSerialize, responseDeserialize } = Identify
-        const call = client.makeUnaryRequest(
-          path,
-          requestSerialize,
-          responseDeserialize,
-          command,
-          metadata,
-          (error, value) => {
-            signal.removeEventListener('abort', cancel)
-            if (error || !value) resolve({ ok: false, failure: { code: 'UNKNOWN', message: String(error) } })
-            else resolve({ ok: true, value: checked ? identifiedSchema.parse(value) : value })
-          },
-        )
+        const { path, requestSerialize, responseDeserialize } = workerService.Identify
+        const answered = (error: Error | null, value?: Identified) => {
+          signal.removeEventListener('abort', cancel)
+          if (error || !value) resolve({ ok: false, failure: { code: 'UNKNOWN', message: String(error) } })
+          else resolve({ ok: true, value: checked ? identifiedSchema.parse(value) : value })
+        }
+        const call = client.makeUnaryRequest(path, requestSerialize, responseDeserialize, command, metadata, answered)
         const cancel = () => call.cancel()
         signal.addEventListener('abort', cancel, { once: true })
       }),
     watch: (onRecord, signal) =>
       new Promise<void>((resolve, reject) => {
-        const { path, requestSerialize, responseDeserialize } = Watch
+        const { path, requestSerialize, responseDeserialize } = workerService.Watch
         const call = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, {}, metadata)
         signal.addEventListener('abort', () => call.cancel(), { once: true })
         call.on('data', (message: StateMessage) => {

@@ -3,10 +3,11 @@ import { Server, ServerCredentials, type ServiceError, status, type UntypedServi
 import type { StateBoard } from '../../../../sharder/state-board.ts'
 import type { Reply } from '../../../../sharder/worker.ts'
 import { type Command, commandSchema, type Identified, type IdentifyShard } from '../../../../src/protocol/commands.ts'
+import { CHECKPOINT_MS, STATE_GATHER_MS } from '../../../../src/protocol/limits.ts'
+import type { StateRecord } from '../../../../src/protocol/state.ts'
 import { authorizationMatches } from '../../../../src/support/authorization.ts'
-import type { Clock } from '../../../../src/support/clock.ts'
-import { type StateMessage, workerService } from './service.ts'
-import { StateCall } from './state-call.ts'
+import type { Cancel, Clock } from '../../../../src/support/clock.ts'
+import { type StateMessage, toMessage, workerService } from './service.ts'
 
 export interface GrpcServerOptions {
   /** The key that every call wants. */
@@ -16,15 +17,17 @@ export interface GrpcServerOptions {
   readonly handle: (command: Command, signal: AbortSignal) => Promise<Reply>
 }
 
+type WatchCall = ServerWritableStream<object, StateMessage>
+
 /** The worker's end over gRPC. @returns its port. */
 export function startGrpcServer({ key, board, clock, handle }: GrpcServerOptions): Promise<number> {
   const matches = authorizationMatches(key)
-  const authorized = ({ metadata }: Pick<ServerUnaryCall<unknown, unknown>, 'metadata'>) =>
+  const authorized = ({ metadata }: Pick<WatchCall, 'metadata'>) =>
     matches(metadata.get('authorization')[0]?.toString())
   const server = new Server()
   server.addService(workerService, {
-    Watch(call: ServerWritableStream<object, StateMessage>) {
-      if (authorized(call)) new StateCall(call, board, clock)
+    Watch(call: WatchCall) {
+      if (authorized(call)) stream(call, board, clock)
       else call.destroy(refusal(status.UNAUTHENTICATED, 'Invalid authorization key.'))
     },
     Identify(call: ServerUnaryCall<Omit<IdentifyShard, 'type'>, Identified>, answer: sendUnaryData<Identified>) {
@@ -35,10 +38,10 @@ export function startGrpcServer({ key, board, clock, handle }: GrpcServerOptions
       const hungUp = new AbortController()
       call.on('cancelled', () => hungUp.abort())
       handle(command.data, hungUp.signal).then(
-        (reply) =>
-          reply.ok
-            ? answer(null, reply.body as Identified)
-            : answer(refusal(status.FAILED_PRECONDITION, reply.failure.message)),
+        (reply) => {
+          if (reply.ok) answer(null, reply.body as Identified)
+          else answer(refusal(status.FAILED_PRECONDITION, reply.failure.message))
+        },
         (error: Error) => answer(refusal(status.INTERNAL, error.message)),
       )
     },
@@ -48,6 +51,41 @@ export function startGrpcServer({ key, board, clock, handle }: GrpcServerOptions
       error ? reject(error) : resolve(port),
     )
   })
+}
+
+/** A snapshot, then the shards that changed: gathered and held back as the sharder's StateStream does. */
+function stream(call: WatchCall, board: StateBoard, clock: Clock): void {
+  const dirty = new Set<number>()
+  let [wanted, dueAt] = [true, Number.POSITIVE_INFINITY]
+  let cancel: Cancel = () => {}
+  const write = (record: StateRecord) => {
+    wanted = call.write(toMessage(record))
+  }
+  const flush = () => {
+    if (!wanted || dirty.size === 0) return
+    cancel()
+    dueAt = Number.POSITIVE_INFINITY
+    write(board.delta(dirty, [], false))
+    dirty.clear()
+  }
+  const shardChanged = (shardId: number, urgent: boolean) => {
+    dirty.add(shardId)
+    const at = clock.now() + (urgent ? STATE_GATHER_MS : CHECKPOINT_MS)
+    if (at >= dueAt) return
+    dueAt = at
+    cancel()
+    cancel = clock.after(at - clock.now(), flush)
+  }
+  const unwatch = board.watch({ shardChanged, shardGone() {}, headChanged() {}, drained() {} })
+  call.on('drain', () => {
+    wanted = true
+    if (clock.now() >= dueAt) flush()
+  })
+  call.on('cancelled', () => {
+    unwatch()
+    cancel()
+  })
+  write(board.snapshot())
 }
 
 const refusal = (code: status, details: string): Partial<ServiceError> & Error =>
