@@ -2,6 +2,7 @@ import { Agent, type Dispatcher, request } from 'undici'
 import { z } from 'zod'
 import { assignedSchema, type Command, identifiedSchema, releasedSchema } from '../protocol/commands.ts'
 import { failureSchema } from '../protocol/failures.ts'
+import { payloadSentSchema } from '../protocol/send-payload.ts'
 import { type StateRecord, stateRecordSchema } from '../protocol/state.ts'
 import type { Answer, WorkerPort } from './ports.ts'
 
@@ -44,6 +45,7 @@ export function httpWorker({ url, authorization, dispatcher }: HttpWorkerOptions
     identify: (command, signal) => call({ type: 'IDENTIFY_SHARD', ...command }, identifiedSchema, signal),
     assign: (command, signal) => call({ type: 'ASSIGN_SHARDS', ...command }, assignedSchema, signal),
     release: (command, signal) => call({ type: 'RELEASE_SHARDS', ...command }, releasedSchema, signal),
+    send: (command, signal) => call({ type: 'SEND_PAYLOAD', ...command }, payloadSentSchema, signal),
     async watch(onRecord, signal) {
       const { statusCode, body } = await request(`${url}/shards?watch=true`, {
         headers: { authorization },

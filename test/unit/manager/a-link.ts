@@ -26,7 +26,7 @@ export const aSnapshot = (shards: readonly ShardRecord[], more: Partial<Snapshot
 export function aLink(ordinal: number, clock: Clock, shards: readonly ShardRecord[] = []): WorkerLink {
   const nobody = () => Promise.reject(new Error('not asked here'))
   const port: WorkerPort = {
-    ...{ identify: nobody, assign: nobody, release: nobody },
+    ...{ identify: nobody, assign: nobody, release: nobody, send: nobody },
     watch: (_, signal) =>
       new Promise((_resolve, reject) => {
         signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true })
