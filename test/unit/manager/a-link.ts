@@ -22,8 +22,13 @@ export const aSnapshot = (shards: readonly ShardRecord[], more: Partial<Snapshot
   ...more,
 })
 
-/** A worker that answers nothing; a test shows its view what it says. Stop it at the end. */
-export function aLink(ordinal: number, clock: Clock, shards: readonly ShardRecord[] = []): WorkerLink {
+/** A worker that answers nothing but what `more` does; a test shows its view what it says. Stop it at the end. */
+export function aLink(
+  ordinal: number,
+  clock: Clock,
+  shards: readonly ShardRecord[] = [],
+  more: Partial<WorkerPort> = {},
+): WorkerLink {
   const nobody = () => Promise.reject(new Error('not asked here'))
   const port: WorkerPort = {
     ...{ identify: nobody, assign: nobody, release: nobody, send: nobody },
@@ -31,6 +36,7 @@ export function aLink(ordinal: number, clock: Clock, shards: readonly ShardRecor
       new Promise((_resolve, reject) => {
         signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true })
       }),
+    ...more,
   }
   const link = new WorkerLink({
     ...{ clock, random: () => 1, logger: pino({ level: 'silent' }), onChange: () => {} },
