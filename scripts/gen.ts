@@ -8,6 +8,7 @@ import { dirname } from 'node:path'
 import { stringify } from 'yaml'
 import { shardClusterCrd } from '../src/api/crd.ts'
 import { fieldTable } from '../src/api/reference.ts'
+import { API_ERRORS } from '../src/bot-api/errors.ts'
 import { openApiDocument } from '../src/bot-api/openapi.ts'
 
 const HEADER = '# Generated from src/api by `npm run gen`. Do not edit.\n'
@@ -30,11 +31,18 @@ function between(path: string, name: string, content: string): string {
   return `${before}<!-- ${name} -->\n${content}\n<!-- /${name} -->${after}`
 }
 
+/** How the bot API refuses, as a table. */
+function codeTable(): string {
+  const rows = Object.entries(API_ERRORS).map(([code, { status, about }]) => `| \`${code}\` | ${status} | ${about} |`)
+  return ['| code | status | what it means |', '| --- | --- | --- |', ...rows].join('\n')
+}
+
 const files: Record<string, string> = {
   'crds/shardcluster.yaml': crd,
   // A plain file that a template reads, so that Helm upgrades it (it never upgrades what lies in a chart's crds/).
   'charts/shardcluster/files/shardcluster-crd.yaml': crd,
   'docs/openapi.yaml': `# Generated from src/bot-api by \`npm run gen\`. Do not edit.\n${stringify(openApiDocument(), { lineWidth: 0, aliasDuplicateObjects: false })}`,
+  'docs/bot-api.md': between('docs/bot-api.md', 'codes', codeTable()),
   'README.md': between('README.md', 'fields', fieldTable('spec')),
   'docs/api-reference.md': `# ShardCluster, field by field\n\nGenerated from \`src/api\` by \`npm run gen\`; \`kubectl explain shc.spec --recursive\` says the same.\n\n## spec\n\n${fieldTable('spec')}\n\n## status\n\n${fieldTable('status')}\n`,
 }
