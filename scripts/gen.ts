@@ -1,7 +1,7 @@
 /**
- * Writes what is generated: from src/api the CRD for `kubectl apply -f crds/`, the chart's copy of it, and the tables of
- * fields in the documentation; from src/bot-api the description of the bot API. `--check` writes nothing and fails when
- * a file is not what it would write.
+ * Writes what is generated, mostly from src/api: the CRD for `kubectl apply -f crds/`, the chart's copy of it, the table
+ * of fields in the documentation, and the README's manifest; from src/bot-api the description of the bot API. `--check`
+ * writes nothing and fails when a file is not what it would write.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -13,6 +13,8 @@ import { openApiDocument } from '../src/bot-api/openapi.ts'
 
 const HEADER = '# Generated from src/api by `npm run gen`. Do not edit.\n'
 const crd = HEADER + stringify(shardClusterCrd(), { lineWidth: 0, aliasDuplicateObjects: false })
+
+const openApi = stringify(openApiDocument(), { lineWidth: 0, aliasDuplicateObjects: false })
 
 const read = (path: string) => {
   try {
@@ -41,9 +43,9 @@ const files: Record<string, string> = {
   'crds/shardcluster.yaml': crd,
   // A plain file that a template reads, so that Helm upgrades it (it never upgrades what lies in a chart's crds/).
   'charts/shardcluster/files/shardcluster-crd.yaml': crd,
-  'docs/openapi.yaml': `# Generated from src/bot-api by \`npm run gen\`. Do not edit.\n${stringify(openApiDocument(), { lineWidth: 0, aliasDuplicateObjects: false })}`,
+  'docs/openapi.yaml': `# Generated from src/bot-api by \`npm run gen\`. Do not edit.\n${openApi}`,
   'docs/bot-api.md': between('docs/bot-api.md', 'codes', codeTable()),
-  'README.md': between('README.md', 'fields', fieldTable('spec')),
+  'README.md': between('README.md', 'minimal', `\`\`\`yaml\n${read('crds/samples/minimal.yaml').trim()}\n\`\`\``),
   'docs/api-reference.md': `# ShardCluster, field by field\n\nGenerated from \`src/api\` by \`npm run gen\`; \`kubectl explain shc.spec --recursive\` says the same.\n\n## spec\n\n${fieldTable('spec')}\n\n## status\n\n${fieldTable('status')}\n`,
 }
 

@@ -3,7 +3,8 @@ import type { ShardCluster } from '../../src/api/shard-cluster.ts'
 import { sinkSecrets } from '../../src/domain/sink-secrets.ts'
 import type { ObjectClient } from '../kube/apply.ts'
 import { secrets } from '../kube/resources.ts'
-import { KEY_SECRET_KEY, keySecretName } from '../manifests/names.ts'
+import { readKeySecret, type SharderKey } from '../manifests/key-secret.ts'
+import { keySecretName } from '../manifests/names.ts'
 import type { SecretObject } from './objects.ts'
 
 /** What a ShardCluster's Secrets say. Lives in memory only. */
@@ -12,7 +13,7 @@ export interface Credentials {
   /** What the REST proxy wants; undefined: `Bot <token>`. */
   readonly restAuthorization: string | undefined
   /** The key between manager and workers; undefined: not made yet. */
-  readonly key: string | undefined
+  readonly key: SharderKey | undefined
 }
 
 export type CredentialsAnswer =
@@ -51,13 +52,12 @@ export async function readCredentials(
     values.push(value)
   }
   const [token = '', restAuthorization] = values
-  const own = (await secretNamed(keySecretName(cluster)))?.data?.[KEY_SECRET_KEY]
   return {
     ok: true,
     credentials: {
       token,
       restAuthorization: cluster.spec.rest.authorizationSecretRef ? restAuthorization : undefined,
-      key: own && Buffer.from(own, 'base64').toString(),
+      key: readKeySecret(await secretNamed(keySecretName(cluster))),
     },
   }
 }

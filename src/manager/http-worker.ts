@@ -20,21 +20,21 @@ export function workerAgent(): Agent {
 export interface HttpWorkerOptions {
   /** `http://host:port` of the worker. */
   readonly url: string
-  /** The key that the worker wants. */
-  readonly authorization: string
+  /** The keys that the worker may want, likeliest first, asked for each request; at least one. */
+  readonly keys: () => readonly string[]
+  /** It wants none of them. */
+  readonly onKeysRefused?: () => void
   readonly dispatcher: Dispatcher
 }
 
 /** A worker over HTTP: the seed guide's wire. */
-export function httpWorker({ url, authorization, dispatcher }: HttpWorkerOptions): WorkerPort {
+export function httpWorker(options: HttpWorkerOptions): WorkerPort {
   const call = async <T>(command: Command, answerSchema: z.ZodType<T>, signal: AbortSignal): Promise<Answer<T>> => {
     try {
-      const { statusCode, body } = await request(url, {
-        method: 'POST',
-        headers: { authorization, 'content-type': 'application/json' },
+      const headers = { 'content-type': 'application/json' }
+      const { statusCode, body } = await ask(options, '', {
+        ...{ method: 'POST', headers, signal },
         body: JSON.stringify(command),
-        dispatcher,
-        signal,
       })
       return read(statusCode, await limitedText(body), answerSchema)
     } catch (error) {
@@ -47,16 +47,35 @@ export function httpWorker({ url, authorization, dispatcher }: HttpWorkerOptions
     release: (command, signal) => call({ type: 'RELEASE_SHARDS', ...command }, releasedSchema, signal),
     send: (command, signal) => call({ type: 'SEND_PAYLOAD', ...command }, payloadSentSchema, signal),
     async watch(onRecord, signal) {
-      const { statusCode, body } = await request(`${url}/shards?watch=true`, {
-        headers: { authorization },
-        dispatcher,
-        signal,
-      })
+      const { statusCode, body } = await ask(options, '/shards?watch=true', { method: 'GET', signal })
       if (statusCode !== 200)
         throw new Error(`the worker answered ${statusCode} to GET /shards: ${(await limitedText(body)).slice(0, 200)}`)
       for await (const line of linesOf(body)) onRecord(recordOf(line))
     },
   }
+}
+
+interface Asked {
+  readonly method: 'GET' | 'POST'
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+  readonly signal: AbortSignal
+}
+
+/** A worker that refuses a key has done nothing of what it was asked: it is asked again with the next. */
+async function ask({ url, keys, onKeysRefused, dispatcher }: HttpWorkerOptions, path: string, asked: Asked) {
+  const known = keys()
+  for (const [index, authorization] of known.entries()) {
+    const headers = { ...asked.headers, authorization }
+    const response = await request(`${url}${path}`, { ...asked, headers, dispatcher })
+    if (response.statusCode !== 401) return response
+    if (index === known.length - 1) {
+      onKeysRefused?.()
+      return response
+    }
+    await response.body.dump()
+  }
+  throw new Error('no key for this worker is known')
 }
 
 function read<T>(status: number, text: string, answerSchema: z.ZodType<T>): Answer<T> {
