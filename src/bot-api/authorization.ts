@@ -19,7 +19,7 @@ interface Known {
   readonly check: Check | undefined
 }
 
-const SCHEME = /^Bearer +(\S+) *$/i
+const SCHEME = /^Bearer +(.*\S) *$/i
 
 /** One answer for whoever does not know the key, whether the ShardCluster exists or not. */
 const UNAUTHORIZED =

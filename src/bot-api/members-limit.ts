@@ -8,6 +8,14 @@ export const MEMBERS_WINDOW_MS = 31_000
 export const asksForAll = ({ query, limit = 0, user_ids }: MembersRequest): boolean =>
   user_ids === undefined && (query ?? '') === '' && limit === 0
 
+/** A request that was let through. */
+export interface Taken {
+  /** It was sent, or may have been: the window begins. */
+  sent(): void
+  /** It was certainly not sent. */
+  giveBack(): void
+}
+
 /**
  * All members of a guild are requested once in 30 s at most, by one bot:
  * https://discord.com/developers/docs/events/gateway-events#request-guild-members
@@ -15,29 +23,37 @@ export const asksForAll = ({ query, limit = 0, user_ids }: MembersRequest): bool
  */
 export class MembersLimit {
   readonly #clock: Clock
-  /** By bot and guild, in the order in which they were taken. */
-  readonly #takenAt = new Map<string, number>()
+  /** When the next may follow, by bot and guild, in about the order in which they end. */
+  readonly #freeAt = new Map<string, number>()
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
-  /** 0: taken; otherwise how long the guild is limited yet, in milliseconds. */
-  take(bot: string, guildId: string): number {
+  /**
+   * Takes the guild for a request that is sent within `withinMs`, or says how long the guild is limited yet; both in
+   * milliseconds.
+   */
+  take(bot: string, guildId: string, withinMs: number): Taken | number {
     const now = this.#clock.now()
-    for (const [guild, at] of this.#takenAt) {
-      if (now - at < MEMBERS_WINDOW_MS) break
-      this.#takenAt.delete(guild)
-    }
+    this.#forget(now)
     const key = `${bot}/${guildId}`
-    const at = this.#takenAt.get(key)
-    if (at !== undefined) return at + MEMBERS_WINDOW_MS - now
-    this.#takenAt.set(key, now)
-    return 0
+    const waitMs = (this.#freeAt.get(key) ?? now) - now
+    if (waitMs > 0) return waitMs
+    this.#freeAt.set(key, now + withinMs + MEMBERS_WINDOW_MS)
+    return {
+      sent: () => {
+        this.#freeAt.delete(key)
+        this.#freeAt.set(key, this.#clock.now() + MEMBERS_WINDOW_MS)
+      },
+      giveBack: () => this.#freeAt.delete(key),
+    }
   }
 
-  /** What was taken was certainly not sent. */
-  giveBack(bot: string, guildId: string): void {
-    this.#takenAt.delete(`${bot}/${guildId}`)
+  #forget(now: number): void {
+    for (const [key, freeAt] of this.#freeAt) {
+      if (freeAt > now) return
+      this.#freeAt.delete(key)
+    }
   }
 }

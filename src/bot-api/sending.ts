@@ -1,8 +1,8 @@
 import { shardOfGuild } from '../domain/guild-shard.ts'
 import { type Delivery, deliver, type UndeliveredCode } from '../manager/payload-router.ts'
-import { type Payload, payloadProblem } from '../protocol/send-payload.ts'
+import { type Payload, payloadProblem, SENDABLE_OPCODES } from '../protocol/send-payload.ts'
 import { ApiError, type ApiErrorCode, invalidRequest } from './errors.ts'
-import { asksForAll } from './members-limit.ts'
+import { asksForAll, type Taken } from './members-limit.ts'
 import type { Answered, Context } from './route.ts'
 import { type AllSent, knownData, type MembersRequest, type Sent } from './schemas.ts'
 
@@ -41,11 +41,15 @@ export async function sendOn(
 ): Promise<Answered<Sent>> {
   checkShard(context, shardId)
   const payload = checkedPayload(context, shardId, asked)
-  const guildId = takeMembers(context, payload)
+  const taken = takeMembers(context, payload, withinMs)
   const [delivery] = await deliver(context.directory, { shardIds: [shardId], payload, withinMs }, context.signal)
-  if (delivery?.sent) return { status: 200, body: { shardId, waitedMs: delivery.waitedMs } }
+  if (delivery?.sent) {
+    taken?.sent()
+    return { status: 200, body: { shardId, waitedMs: delivery.waitedMs } }
+  }
   const error = errorOf(delivery)
-  if (guildId !== undefined && error.code !== 'OUTCOME_UNKNOWN') context.members.giveBack(context.bot, guildId)
+  if (error.code === 'OUTCOME_UNKNOWN') taken?.sent()
+  else taken?.giveBack()
   throw error
 }
 
@@ -108,16 +112,16 @@ function checkedPayload(context: Context, shardId: number, { op, d }: Payload): 
   return payload
 }
 
-/** Counts a request for all members. @returns the guild, when it was counted. @throws ApiError when it is too early. */
-function takeMembers({ members, bot }: Context, { op, d }: Payload): string | undefined {
-  if (op !== 8 || !asksForAll(d as MembersRequest)) return undefined
+/** Counts a request for all members; undefined: it is none. @throws ApiError when it is too early. */
+function takeMembers({ members, bot }: Context, { op, d }: Payload, withinMs: number): Taken | undefined {
+  if (op !== SENDABLE_OPCODES.requestMembers || !asksForAll(d as MembersRequest)) return undefined
   const guildId = d['guild_id'] as string
-  const retryAfterMs = members.take(bot, guildId)
-  if (retryAfterMs === 0) return guildId
+  const taken = members.take(bot, guildId, withinMs)
+  if (typeof taken !== 'number') return taken
   throw new ApiError(
     'MEMBERS_LIMITED',
-    `All members of the guild ${guildId} were requested less than 30 s ago, and Discord answers that once in this time: wait retry_after seconds, or ask for some with query and limit or with user_ids.`,
-    { retryAfterMs },
+    `All members of the guild ${guildId} were requested less than 30 s ago or are about to be, and Discord answers that once in this time: wait retry_after seconds, or ask for some with query and limit or with user_ids.`,
+    { retryAfterMs: taken },
   )
 }
 

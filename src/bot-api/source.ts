@@ -4,7 +4,7 @@ import type { ShardDirectory } from '../manager/shard-directory.ts'
 export interface ApiTarget {
   readonly namespace: string
   readonly name: string
-  /** Whose Secret it is, for messages: `Secret bot, key api-authorization`. undefined: the API is not enabled. */
+  /** undefined: the ShardCluster names none, and is refused. */
   readonly key: ApiKey | undefined
   /** The bot: Discord's limits per bot are shared by all its ShardClusters. undefined: no manager runs yet. */
   readonly bot: string | undefined

@@ -11,10 +11,11 @@ const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 /**
  * One agent for all workers of a process: connections are kept, and none of undici's own time-outs applies, because
- * an identify may wait for its slot and a state stream is silent by nature; callers bring deadlines.
+ * an identify may wait for its slot and a state stream is silent by nature; callers bring deadlines. Their number has no
+ * limit: payloads that wait for their shard's send limit must not keep an IDENTIFY waiting.
  */
 export function workerAgent(): Agent {
-  return new Agent({ connections: 256, headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 5_000 } })
+  return new Agent({ headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 5_000 } })
 }
 
 export interface HttpWorkerOptions {
