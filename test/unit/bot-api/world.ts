@@ -5,13 +5,26 @@ import type { ApiTarget } from '../../../src/bot-api/source.ts'
 import type { WorkerPort } from '../../../src/manager/ports.ts'
 import { ShardDirectory } from '../../../src/manager/shard-directory.ts'
 import type { WorkerLink } from '../../../src/manager/worker-link.ts'
-import type { Payload } from '../../../src/protocol/send-payload.ts'
+import type { Payload, SendResult } from '../../../src/protocol/send-payload.ts'
 import type { ShardRecord } from '../../../src/protocol/state.ts'
 import { VirtualClock } from '../../support/virtual-clock.ts'
 import { aLink, aRecord } from '../manager/a-link.ts'
 
 export const KEY = 'the-key-of-bot'
 export const SHARDS = 4
+/** On shard 3 of 4. */
+export const GUILD = String((7n << 22n) + 5n)
+export const PRESENCE = { since: null, activities: [{ name: 'chess', type: 0 }], status: 'idle', afk: false }
+
+/** A worker's answer for a shard on which it did not send. */
+export const notSent = (
+  shardId: number,
+  code: 'SEND_LIMITED' | 'NOT_CONNECTED',
+  retryAfterMs?: number,
+): SendResult => ({
+  ...{ shardId, sent: false, code, message: 'It was not sent.' },
+  ...(retryAfterMs !== undefined && { retryAfterMs }),
+})
 
 /** An answer with its parts read. */
 export interface Answer {

@@ -1,18 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { MEMBERS_WINDOW_MS } from '../../../src/bot-api/members-limit.ts'
 import { failure } from '../../../src/protocol/failures.ts'
-import type { SendResult } from '../../../src/protocol/send-payload.ts'
 import { aRecord } from '../manager/a-link.ts'
-import { worlds } from './world.ts'
+import { GUILD, notSent, PRESENCE, worlds } from './world.ts'
 
 const { start } = worlds()
-const PRESENCE = { since: null, activities: [{ name: 'chess', type: 0 }], status: 'idle', afk: false }
-/** On shard 3 of 4. */
-const GUILD = String((7n << 22n) + 5n)
-const result = (shardId: number, code: 'SEND_LIMITED' | 'NOT_CONNECTED', retryAfterMs?: number): SendResult => ({
-  ...{ shardId, sent: false, code, message: 'It was not sent.' },
-  ...(retryAfterMs !== undefined && { retryAfterMs }),
-})
 
 describe('a payload', () => {
   it('goes to the shard, and waits 10 s or as long as it is told', async () => {
@@ -91,7 +82,7 @@ describe('a payload', () => {
 
   it('that found no room in time is a 429 in the words of Discord, which says when there is', async () => {
     const world = await start()
-    world.send = async () => ({ ok: true, value: { results: [result(0, 'SEND_LIMITED', 12_345)] } })
+    world.send = async () => ({ ok: true, value: { results: [notSent(0, 'SEND_LIMITED', 12_345)] } })
     const answer = await world.call('POST', '/shards/0/payloads', { op: 31, d: {} })
     expect(answer.status).toBe(429)
     expect(answer.headers.get('retry-after')).toBe('13')
@@ -107,7 +98,7 @@ describe('a payload', () => {
     }
     const refusedBy = (code: Parameters<typeof failure>[0]) => async () =>
       ({ ok: false, failure: failure(code, 'no.') }) as const
-    expect(await codeWhen(async () => ({ ok: true, value: { results: [result(0, 'NOT_CONNECTED')] } }))).toEqual([
+    expect(await codeWhen(async () => ({ ok: true, value: { results: [notSent(0, 'NOT_CONNECTED')] } }))).toEqual([
       503,
       'NOT_CONNECTED',
     ])
@@ -175,7 +166,7 @@ describe('presence', () => {
       ok: true,
       value: {
         results: shardIds.map((shardId) =>
-          shardId === 0 ? { shardId, sent: true, waitedMs: 0 } : result(shardId, 'NOT_CONNECTED'),
+          shardId === 0 ? { shardId, sent: true, waitedMs: 0 } : notSent(shardId, 'NOT_CONNECTED'),
         ),
       },
     })
@@ -188,69 +179,9 @@ describe('presence', () => {
     ])
     world.send = async ({ shardIds }) => ({
       ok: true,
-      value: { results: shardIds.map((shardId) => result(shardId, 'SEND_LIMITED', 900)) },
+      value: { results: shardIds.map((shardId) => notSent(shardId, 'SEND_LIMITED', 900)) },
     })
     expect(await world.call('PUT', '/presence', PRESENCE)).toMatchObject({ status: 429, body: { retry_after: 0.9 } })
-  })
-})
-
-describe('members', () => {
-  const ask = { query: '', limit: 0, nonce: 'one' }
-
-  it('are requested on the shard of the guild', async () => {
-    const world = await start()
-    expect(await world.call('POST', `/guilds/${GUILD}/members`, ask)).toMatchObject({
-      status: 200,
-      body: { shardId: 3 },
-    })
-    expect(world.sent).toEqual([
-      { shardIds: [3], payload: { op: 8, d: { guild_id: GUILD, ...ask } }, withinMs: 10_000 },
-    ])
-  })
-
-  it('all of them once in 30 s, whichever route is taken; some as often as one likes', async () => {
-    const world = await start()
-    await world.call('POST', `/guilds/${GUILD}/members`, ask)
-    await world.pass(1_000)
-    const raw = { op: 8, d: { guild_id: GUILD, ...ask } }
-    for (const again of [
-      await world.call('POST', `/guilds/${GUILD}/members`, ask),
-      await world.call('POST', `/guilds/${GUILD}/payloads`, raw),
-      await world.call('POST', '/shards/3/payloads', raw),
-    ]) {
-      expect(again.status).toBe(429)
-      expect(again.body).toMatchObject({ code: 'MEMBERS_LIMITED', retry_after: (MEMBERS_WINDOW_MS - 1_000) / 1_000 })
-      expect(again.headers.get('retry-after')).toBe('30')
-    }
-    for (const some of [{ query: 'ne', limit: 5 }, { user_ids: ['7'] }, { query: '', limit: 1 }])
-      expect((await world.call('POST', `/guilds/${GUILD}/members`, some)).status).toBe(200)
-    const other = String((11n << 22n) + 5n)
-    expect((await world.call('POST', `/guilds/${other}/members`, ask)).status).toBe(200)
-    await world.pass(MEMBERS_WINDOW_MS - 1_000)
-    expect((await world.call('POST', `/guilds/${GUILD}/members`, ask)).status).toBe(200)
-  })
-
-  it('do not count when the request was not sent, and count when nobody knows', async () => {
-    const world = await start()
-    world.send = async () => ({ ok: true, value: { results: [result(3, 'NOT_CONNECTED')] } })
-    for (let times = 0; times < 2; times++)
-      expect((await world.call('POST', `/guilds/${GUILD}/members`, ask)).body.code).toBe('NOT_CONNECTED')
-    world.send = async () => ({ ok: false, failure: { code: 'UNKNOWN', message: 'the worker hung up' } })
-    expect((await world.call('POST', `/guilds/${GUILD}/members`, ask)).body.code).toBe('OUTCOME_UNKNOWN')
-    expect((await world.call('POST', `/guilds/${GUILD}/members`, ask)).body.code).toBe('MEMBERS_LIMITED')
-  })
-
-  it.each([
-    {},
-    { query: 'x' },
-    { limit: 1 },
-    { query: 'x', limit: 1, user_ids: ['1'] },
-    { user_ids: [] },
-    { guild: 1 },
-  ])('are not requested by %j', async (body) => {
-    const world = await start()
-    expect(await world.call('POST', `/guilds/${GUILD}/members`, body)).toMatchObject({ status: 400 })
-    expect(world.sent).toEqual([])
   })
 })
 
@@ -259,65 +190,4 @@ it('voice state goes to the shard of the guild', async () => {
   expect((await world.call('PUT', `/guilds/${GUILD}/voice-state`, { channel_id: null })).status).toBe(200)
   const d = { guild_id: GUILD, channel_id: null, self_mute: false, self_deaf: false }
   expect(world.sent).toEqual([{ shardIds: [3], payload: { op: 4, d }, withinMs: 10_000 }])
-})
-
-describe('what is known', () => {
-  it('of one shard, of the shard of a guild, and of all', async () => {
-    const world = await start()
-    const session = { sequence: 42, sessionId: 'secret-session', resumeGatewayUrl: 'wss://g' }
-    const record = aRecord(3, {
-      ...{ state: 'Resuming', rttMs: 41, identifiedMsAgo: 60_000, resumes: 2, closeCode: 1006, reason: 'reset' },
-      session: { shardId: 3, totalShards: 4, lastContactMsAgo: 0, ...session },
-    })
-    world.worker(1, [record])
-    await world.pass(120_000)
-    const one = await world.call('GET', '/shards/3')
-    expect(one.body).toEqual({
-      ...{ shardId: 3, state: 'Resuming', latencyMs: 41, sequence: 42, identifies: 1, resumes: 2 },
-      worker: { ordinal: 1, name: 'bot-10-1', connected: true },
-      identifiedAt: '2025-12-31T23:59:00Z',
-      lastClose: { code: 1006, reason: 'reset' },
-    })
-    expect((await world.call('GET', `/guilds/${GUILD}/shard`)).body).toEqual(one.body)
-    const all = await world.call('GET', '/shards')
-    expect(all.body).toMatchObject({
-      totalShards: 4,
-      shards: [{ shardId: 0 }, { shardId: 1 }, { state: 'Unassigned' }, {}],
-    })
-    expect(all.body.shards[3]).toEqual(one.body)
-    expect(JSON.stringify([one.body, all.body])).not.toContain('secret-session')
-  })
-
-  it('in short: states, latency and workers', async () => {
-    const world = await start()
-    world.worker(0, [aRecord(0, { rttMs: 10 }), aRecord(1, { rttMs: 30 })])
-    world.worker(1, [aRecord(2, { rttMs: 50 }), aRecord(3, { state: 'Identifying' })])
-    expect((await world.call('GET', '')).body).toEqual({
-      ...{ namespace: 'ns', name: 'bot', totalShards: 4, states: { Connected: 3, Identifying: 1 } },
-      latencyMs: { median: 30, highest: 50 },
-      workers: [
-        { ordinal: 0, name: 'bot-10-0', connected: true, draining: false, shards: 2, latencyMs: 10 },
-        { ordinal: 1, name: 'bot-10-1', connected: true, draining: false, shards: 2, latencyMs: 50 },
-      ],
-    })
-  })
-
-  it('is nothing before the number of shards is', async () => {
-    const world = await start()
-    world.totalShards = undefined
-    expect(await world.call('GET', '/shards')).toMatchObject({ status: 503, body: { code: 'STARTING' } })
-  })
-})
-
-it('what there is not is said in the same shape', async () => {
-  const world = await start()
-  for (const [method, path] of [
-    ['GET', '/'],
-    ['DELETE', '/v1/shardclusters/ns/bot'],
-    ['GET', '/v1/shardclusters/ns/bot/nothing?token=secret'],
-  ] as const) {
-    const { status, body } = await world.raw(method, path)
-    expect({ status, code: body.code }).toEqual({ status: 404, code: 'NOT_FOUND' })
-    expect(body.message).not.toContain('secret')
-  }
 })
