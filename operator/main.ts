@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { KubeConfig } from '@kubernetes/client-node'
 import { collectDefaultMetrics, Registry } from 'prom-client'
+import { startBotApi } from '../src/bot-api/server.ts'
 import { createManagerMetrics } from '../src/manager/metrics.ts'
 import { systemClock } from '../src/support/clock.ts'
 import { createLogger } from '../src/support/logger.ts'
@@ -42,6 +43,7 @@ export async function runOperator(environment: Record<string, string | undefined
     ready: { caches: () => (caches.synced ? undefined : 'the first lists have not been read') },
     registry,
   })
+  const botApi = await startBotApi({ host: '0.0.0.0', port: config.apiPort, clock, logger })
   logger.info({ url: health.probeUrl, watch: config.watchNamespaces, identity }, 'the operator is up')
   const watching = new AbortController()
   const watches = caches.run(watching.signal)
@@ -62,7 +64,7 @@ export async function runOperator(environment: Record<string, string | undefined
         onStartedLeading: (term, signal, held) =>
           lead(
             {
-              ...{ ...shared, config, metrics, managerMetrics, caches, identity, ending: stop },
+              ...{ ...shared, config, metrics, managerMetrics, caches, identity, botApi, ending: stop },
               transport: onlyWhile(held, transport),
             },
             term,
@@ -75,6 +77,7 @@ export async function runOperator(environment: Record<string, string | undefined
   } finally {
     watching.abort()
     await watches
+    await botApi.close()
     await health.close()
     await transport.close()
   }
