@@ -13,6 +13,17 @@ import type { ShardTimings } from './timings.ts'
 const READY = hashType('READY')
 const RESUMED = hashType('RESUMED')
 
+/** What is read beside events. */
+const CONTROL: ReadonlySet<number> = new Set([
+  GatewayOpcodes.Heartbeat,
+  GatewayOpcodes.Reconnect,
+  GatewayOpcodes.InvalidSession,
+  GatewayOpcodes.Hello,
+  GatewayOpcodes.HeartbeatACK,
+])
+/** They are some hundred bytes long. What is longer would hold the thread up while it is parsed. */
+const LONGEST_CONTROL_BYTES = 64 * 1024
+
 /** What a connection is opened for. */
 export type Purpose =
   | { readonly permit: Permit; readonly shard: readonly [number, number] }
@@ -115,7 +126,7 @@ export class Attempt {
       if (head.seq < 0 || head.type === 0) checkEvent()
       if (this.#liveAt === undefined) this.#beforeLive(bytes, from, to)
       this.#host.dispatch(bytes, from, to)
-    } else this.#control(parse(bytes, from, to))
+    } else this.#control(bytes, from, to)
   }
 
   #beforeLive(bytes: Buffer, from: number, to: number): void {
@@ -138,7 +149,14 @@ export class Attempt {
     return identified ? sessionOf(d) : undefined
   }
 
-  #control(packet: DiscordGatewayPayload): void {
+  #control(bytes: Buffer, from: number, to: number): void {
+    // There have been new opcodes before, and there will be again.
+    if (!CONTROL.has(head.op)) {
+      this.#host.odd('opcode')
+      return
+    }
+    if (to - from > LONGEST_CONTROL_BYTES) throw new GatewayFault('size', `op ${head.op} is never so long`)
+    const packet = parse(bytes, from, to)
     switch (packet.op) {
       case GatewayOpcodes.Hello:
         // Another one would send IDENTIFY twice.
@@ -160,10 +178,6 @@ export class Attempt {
         // Only a clear no ends a session: to try it once more costs nothing.
         this.#invalidResumable = packet.d !== false
         this.connection.close(4000, 'invalid session (op 9)')
-        break
-      default:
-        // There have been new ones before, and there will be again.
-        this.#host.odd('opcode')
     }
   }
 
