@@ -1,20 +1,17 @@
 import { readFileSync } from 'node:fs'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import type { GatewayOptions } from '../../../../src/protocol/commands.ts'
-import { fakeToken, type Simulator, startSimulator } from '../../../../src/simulator/index.ts'
 import { Random } from '../../../support/random.ts'
 import { MANY, seeds } from '../../../support/seeds.ts'
-import { type TestWorker, until, Workers } from '../../../support/sharder.ts'
+import { type TestWorker, until } from '../../../support/sharder.ts'
 import { COMPRESSION_FAULTS } from './compression-faults.ts'
 import { type Fault, resumesOf } from './fault.ts'
 import { FRAME_FAULTS } from './frame-faults.ts'
-import { HostileGateway } from './hostile-gateway.ts'
-import { LineBot } from './line-bot.ts'
 import { PAYLOAD_FAULTS } from './payload-faults.ts'
+import { Rig } from './rig.ts'
 import type { Compress } from './wire.ts'
 
 const FAULTS = [...FRAME_FAULTS, ...COMPRESSION_FAULTS, ...PAYLOAD_FAULTS]
-const TOKEN = fakeToken()
 /** Every other shard is left alone, on the same threads. */
 const SHARDS = 40
 const isVictim = (shardId: number): boolean => shardId % 2 === 0
@@ -23,41 +20,10 @@ const isVictim = (shardId: number): boolean => shardId % 2 === 0
  * and what the collector has not taken yet.
  */
 const MOST_GROWTH_MB = 400
-const never = new AbortController().signal
 
-let discord: Simulator
-let hostile: HostileGateway
-let bot: LineBot
-let workers: Workers
+let rig: Rig
 
-beforeEach(async () => {
-  workers = new Workers()
-  bot = await new LineBot().start()
-})
-afterEach(async () => {
-  await workers.close()
-  await hostile.close()
-  await discord.close()
-  bot.close()
-})
-
-async function connect(random: Random, compression: GatewayOptions['compression'], shards: number) {
-  hostile = await new HostileGateway(random).start()
-  discord = await startSimulator({
-    timeScale: 50,
-    heartbeatIntervalMs: 20_000,
-    sessionLifetimeMs: 90_000,
-    replayBuffer: 20_000,
-    gatewayUrl: hostile.url,
-    bots: [{ token: TOKEN, maxConcurrency: 64 }],
-  })
-  hostile.upstream = discord.url.replace(/^http/, 'ws')
-  const worker = await workers.process({ token: TOKEN, sinkUrl: bot.url, threads: 2 })
-  const gateway = { url: hostile.url, version: 10, intents: 513, compression }
-  const range = { totalShards: shards, first: 0, last: shards - 1, withhold: [] }
-  expect(await worker.port.assign({ epoch: 1, ...range, gateway, sessions: [] }, never)).toMatchObject({ ok: true })
-  return worker
-}
+afterEach(() => rig.close())
 
 /** Waits for all of these shards; says which of them it is not. A busy machine has minutes. */
 async function untilAll(
@@ -70,18 +36,11 @@ async function untilAll(
   expect(shardIds.filter((shardId) => !condition(shardId)).map(so)).toEqual([])
 }
 
-const identify = (worker: TestWorker, shardId: number) => worker.port.identify({ shardId, slotInMs: 0 }, never)
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i)
 
 /** Peak of the worker's resident memory, in MB. */
 const peakOf = (worker: TestWorker): number =>
   Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${worker.pid}/status`, 'utf8'))?.[1]) / 1024
-
-async function faultsCounted(worker: TestWorker): Promise<Map<string, number>> {
-  const metrics = await (await fetch(`${worker.url}/metrics`)).text()
-  const lines = metrics.matchAll(/^shardcluster_worker_gateway_faults_total\{reason="(\w+)"\} (\d+)$/gm)
-  return new Map([...lines].map(([, reason, count]) => [reason as string, Number(count)]))
-}
 
 /** Each fault with one reason is counted under it, and each with several under one of them. */
 function expectCounted(counted: ReadonlyMap<string, number>, played: readonly Fault[]): void {
@@ -102,10 +61,11 @@ describe.each<[GatewayOptions['compression'], Compress]>([
 ])('with compression %s', (compression, compress) => {
   it.each(seeds(MANY, 1))('every fault costs its own shard a RESUME at most (SHARDCLUSTER_SEED=%i)', async (seed) => {
     const random = new Random(seed)
-    const worker = await connect(random, compression, SHARDS)
+    rig = await Rig.start(random, compression, SHARDS)
+    const { worker, hostile, discord, bot } = rig
     const all = range(SHARDS)
-    const answers = await Promise.all(all.map((shardId) => identify(worker, shardId)))
-    for (const answer of answers) expect(answer).toMatchObject({ ok: true })
+    for (const answer of await Promise.all(all.map((shardId) => rig.identify(shardId))))
+      expect(answer).toMatchObject({ ok: true })
     const before = peakOf(worker)
 
     const played = FAULTS.filter(({ on }) => on === undefined || on.includes(compress))
@@ -141,7 +101,7 @@ describe.each<[GatewayOptions['compression'], Compress]>([
     }
     expect(bot.strange).toEqual([])
     expect(discord.stats()).toMatchObject({ identifies: SHARDS, resumesRefused: 0 })
-    expectCounted(await faultsCounted(worker), played)
+    expectCounted(await rig.faultsCounted(), played)
     const grown = peakOf(worker) - before
     console.log(
       `${compression}, seed ${seed}: ${played.length} faults, ${discord.stats().resumes} RESUMEs, at most ${grown.toFixed(0)} MB more than at rest`,

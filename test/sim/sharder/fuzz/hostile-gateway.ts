@@ -16,8 +16,8 @@ export class ShardScript {
   /** Played with the next connection. */
   onHello: Fault | undefined
   onResumed: Fault | undefined
-  /** Changes READY. */
-  onReady: ((ready: Buffer) => Buffer | string) | undefined
+  /** What is sent in place of READY. */
+  onReady: ((ready: Buffer) => readonly (Buffer | string)[]) | undefined
 
   get over(): boolean {
     return this.faults.length === 0 && !this.onHello && !this.onResumed

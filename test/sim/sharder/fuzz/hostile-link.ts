@@ -77,8 +77,10 @@ export class HostileLink {
     if (this.#client.readyState !== this.#client.OPEN) return
     const head = JSON.parse(payload.toString()) as Head
     const bytes = head.t === 'READY' ? this.#ready(payload) : payload
+    const instead = head.t === 'READY' ? this.#script?.onReady?.(bytes) : undefined
     const fault = this.#due(head)
-    if (fault === 'cut') await this.#wire.cut()
+    if (instead !== undefined) for (const each of instead) await this.#wire.send(each)
+    else if (fault === 'cut') await this.#wire.cut()
     else if (fault === undefined) {
       this.#note(head, bytes)
       await this.#wire.send(bytes)
@@ -96,8 +98,7 @@ export class HostileLink {
   #ready(payload: Buffer): Buffer {
     const shardId = this.#shardId ?? 0
     const url = `"resume_gateway_url":"${this.#gateway.resumeUrl(shardId)}"`
-    const ready = Buffer.from(payload.toString().replace(/"resume_gateway_url":"[^"]*"/, url))
-    return Buffer.from(this.#script?.onReady?.(ready) ?? ready)
+    return Buffer.from(payload.toString().replace(/"resume_gateway_url":"[^"]*"/, url))
   }
 
   /** What is played in place of this payload. `cut`: what is due needs a new connection. */
