@@ -52,7 +52,7 @@ const gateway = z
       .enum(['None', 'ZlibStream', 'ZstdStream'])
       .default('None')
       .describe(
-        'Transport compression. None costs the least CPU and memory; ZlibStream saves about nine tenths of the traffic; ZstdStream a little more, for ten times the memory of ZlibStream.',
+        'Transport compression. None costs the least CPU and memory. ZlibStream saves about nine tenths of the traffic. ZstdStream saves as much for half the CPU, but takes 430 KB of memory a shard instead of 40.',
       ),
     presence: z
       .record(z.string(), z.unknown())
