@@ -1,21 +1,22 @@
 import { RunDirectory } from '../../../src/local/run-directory.ts'
 import { fakeToken } from '../../../src/simulator/index.ts'
-import { intentMask } from '../../../src/simulator/rules/intents.ts'
-import { TEST_CERTIFICATE, TEST_KEY } from '../../unit/simulator/tls.ts'
-import { Child } from '../harness/child.ts'
+import { startSink } from '../harness/bench-sink.ts'
+import type { Child } from '../harness/child.ts'
+import {
+  burst,
+  type Compression,
+  SHARDS,
+  startPeer,
+  startWorldSharder,
+  type World,
+  worldSimulator,
+} from '../harness/forwarders.ts'
 import { median, type Part } from '../harness/report.ts'
-import { startSharder } from '../harness/sharder.ts'
-import { SimulatorProcess, violationsOf } from '../harness/simulator.ts'
-import { SinkProcess } from '../harness/sink.ts'
-import { until } from '../harness/until.ts'
+import { violationsOf } from '../harness/simulator.ts'
 import { cpuSeconds } from '../harness/usage.ts'
-import type { PeerSettings } from '../peers/settings.ts'
 
-const SHARDS = 16
-const ROUNDS = 3
-const BURST_TIMEOUT_MS = 120_000
-const COMPRESSIONS = ['None', 'ZlibStream'] as const
-type Compression = (typeof COMPRESSIONS)[number]
+const ROUNDS = 2
+const COMPRESSIONS: readonly Compression[] = ['None', 'ZlibStream']
 
 /** How events come: Discord's gateway is TLS, but what a forwarder itself costs shows better without it. */
 interface Way {
@@ -29,9 +30,6 @@ const WAYS: readonly Way[] = [false, true].flatMap((tls) =>
 /** The goals' ways. */
 const PLAIN = WAYS.filter(({ tls }) => !tls)
 
-/** MESSAGE_CREATE, about 1.2 KB, and now and then a CHANNEL_UPDATE. */
-const INTENTS = intentMask('Guilds') | intentMask('GuildMessages')
-
 /** A forwarder, and how many events a shard it is given: enough for some seconds of its CPU time. */
 interface Forwarder {
   readonly name: string
@@ -39,14 +37,6 @@ interface Forwarder {
   /** The sharder's goals: so many times the events of this one per CPU second. */
   readonly atLeast?: Partial<Readonly<Record<Compression, number>>>
   start(world: World, compression: Compression): Promise<Child>
-}
-
-/** Everything around a forwarder; there is one without TLS and one with. */
-interface World {
-  readonly simulator: SimulatorProcess
-  readonly sink: SinkProcess
-  readonly directory: RunDirectory
-  readonly token: string
 }
 
 interface Run {
@@ -62,34 +52,26 @@ const FORWARDERS: readonly Forwarder[] = [
   {
     name: 'sharder',
     eventsPerShard: { None: 40_000, ZlibStream: 10_000 },
-    start: ({ simulator, sink, directory, token }, compression) =>
-      startSharder({
-        directory,
-        token,
-        sinkUrl: sink.url,
-        shards: SHARDS,
-        gateway: { url: simulator.gatewayUrl, version: 10, intents: INTENTS, compression },
-        certificateAuthority: TEST_CERTIFICATE,
-      }),
+    start: (world, compression) => startWorldSharder(world, compression),
   },
   {
     name: 'discordeno, a fetch an event',
     eventsPerShard: { None: 1_000, ZlibStream: 1_000 },
     // With compression there is no such goal: inflating costs both sides the same, and is most of what is left here.
     atLeast: { None: 20 },
-    start: (world, compression) => startPeer('discordeno-guide', world, compression),
+    start: (world, compression) => startPeer('discordeno', { ...world, sink: oneByOne(world.sink) }, compression),
   },
   {
     name: 'discordeno, batches',
     eventsPerShard: { None: 8_000, ZlibStream: 4_000 },
     atLeast: { None: 5, ZlibStream: 5 },
-    start: (world, compression) => startPeer('discordeno-batch', world, compression),
+    start: (world, compression) => startPeer('discordeno', world, compression),
   },
   {
     name: '@discordjs/ws, batches',
     eventsPerShard: { None: 8_000, ZlibStream: 4_000 },
     atLeast: { None: 3, ZlibStream: 3 },
-    start: (world, compression) => startPeer('discordjs-batch', world, compression),
+    start: (world, compression) => startPeer('discordjs', world, compression),
   },
 ]
 
@@ -98,9 +80,9 @@ export async function events(say: (line: string) => void): Promise<Part> {
   await using ending = new AsyncDisposableStack()
   const token = fakeToken()
   const directory = ending.adopt(new RunDirectory(), (d) => d.remove())
-  const sink = ending.adopt(await SinkProcess.start(), (s) => s.stop())
+  const sink = await startSink('http', directory, ending)
   const worldOf = async (tls: boolean): Promise<World> => {
-    const simulator = ending.adopt(await startSimulator(token, tls), (s) => s.stop())
+    const simulator = ending.adopt(await worldSimulator(token, tls), (s) => s.stop())
     return { simulator, sink, directory, token }
   }
   const plain = await worldOf(false)
@@ -123,16 +105,6 @@ export async function events(say: (line: string) => void): Promise<Part> {
   )
 }
 
-function startSimulator(token: string, tls: boolean): Promise<SimulatorProcess> {
-  return SimulatorProcess.start({
-    bots: [{ token, maxConcurrency: SHARDS }],
-    // Forwarders come and go; what one leaves behind shall not weigh on the next.
-    identifyWindowMs: 1,
-    sessionLifetimeMs: 1_000,
-    ...(tls && { tls: { key: TEST_KEY, cert: TEST_CERTIFICATE } }),
-  })
-}
-
 async function measureOne(world: World, forwarder: Forwarder, way: Way, round: number): Promise<Run> {
   const { compression } = way
   const child = await forwarder.start(world, compression)
@@ -151,31 +123,11 @@ async function measureOne(world: World, forwarder: Forwarder, way: Way, round: n
   }
 }
 
-/** So many events to each shard; resolves when the sink has confirmed them. @throws Error when they do not arrive, or more do. */
-async function burst({ simulator, sink }: World, perShard: number): Promise<void> {
-  const expected = (await sink.settled()).events + perShard * SHARDS
-  await simulator.control('burst', { count: perShard })
-  try {
-    await until(`${perShard} events a shard`, BURST_TIMEOUT_MS, async () => (await sink.counts()).events >= expected)
-  } catch (cause) {
-    const { events: arrived } = await sink.counts()
-    const { burstsLeft, connectedShards, closes, violations } = await simulator.stats()
-    const seen = JSON.stringify({ missing: expected - arrived, burstsLeft, connectedShards, closes, violations })
-    throw new Error(`not every event arrived: ${seen}`, { cause })
-  }
-  const { events: arrived } = await sink.settled()
-  if (arrived !== expected) throw new Error(`${arrived - expected} events arrived that were never sent`)
-}
-
-function startPeer(name: string, world: World, compression: Compression): Promise<Child> {
-  const { simulator, sink, token, directory } = world
-  const { gatewayUrl } = simulator
-  const settings: PeerSettings = { gatewayUrl, sinkUrl: sink.url, token, shards: SHARDS, intents: INTENTS, compression }
-  return Child.start(new URL(`../peers/${name}.ts`, import.meta.url), {
-    args: [JSON.stringify(settings)],
-    env: { NODE_EXTRA_CA_CERTS: directory.secret('ca.pem', TEST_CERTIFICATE) },
-  })
-}
+/** The same server, given one event a request. */
+const oneByOne = (sink: World['sink']): World['sink'] => ({
+  ...sink,
+  address: { kind: 'http-event', url: sink.process.url },
+})
 
 function report(runs: readonly Run[], violations: number): Part {
   const rate = (forwarder: string | undefined, way: Way) =>
