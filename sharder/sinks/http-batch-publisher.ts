@@ -23,6 +23,8 @@ export class HttpBatchPublisher implements Publisher {
   readonly indexed = false
   readonly #endpoint: HttpEndpoint
   #together: Together | undefined
+  /** Memory that slabs are joined in; it goes round as theirs does. Two requests at most have two slabs or more. */
+  readonly #spare: Buffer[] = []
 
   constructor(endpoint: HttpEndpoint) {
     this.#endpoint = endpoint
@@ -48,9 +50,19 @@ export class HttpBatchPublisher implements Publisher {
     const slabs: Slab[] = []
     const result = Promise.resolve().then(() => {
       this.#together = undefined
-      return slabs.length === 1 ? undefined : this.#endpoint.post(Buffer.concat(slabs.map(({ body }) => body)))
+      return slabs.length === 1 ? undefined : this.#joined(slabs)
     })
     return { slabs, result }
+  }
+
+  async #joined(slabs: readonly Slab[]): Promise<PostResult> {
+    const memory = this.#spare.pop() ?? Buffer.allocUnsafeSlow(LANES * LITTLE_BYTES)
+    let end = 0
+    for (const { body } of slabs) end += body.copy(memory, end)
+    const result = await this.#endpoint.post(memory.subarray(0, end))
+    // Of a request that failed some may still be on its way.
+    if (result.kind === 'acknowledged') this.#spare.push(memory)
+    return result
   }
 
   async #alone(slab: Slab): Promise<PublishResult> {
