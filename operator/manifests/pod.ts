@@ -19,6 +19,8 @@ export interface PodDefaults {
   readonly imagePullPolicy: string | undefined
 }
 
+export type PodTemplate = ReturnType<typeof podTemplate>
+
 /** The pod template of the workers. Pod Security "restricted"; the token is a file, never an environment variable. */
 export function podTemplate(cluster: ShardCluster, defaults: PodDefaults, labels: Record<string, string>) {
   const { worker } = cluster.spec

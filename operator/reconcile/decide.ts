@@ -16,6 +16,7 @@ import { CONTAINER } from '../manifests/pod.ts'
 import { podDisruptionBudget } from '../manifests/pod-disruption-budget.ts'
 import { service } from '../manifests/service.ts'
 import { statefulSet } from '../manifests/stateful-set.ts'
+import { TEMPLATE_ANNOTATION } from '../manifests/template-record.ts'
 import { type ConditionEvent, conditionEvents } from './condition-events.ts'
 import type { Credentials } from './credentials.ts'
 import { ordinalOf, type PodObject, runs, type StatefulSetObject } from './objects.ts'
@@ -118,7 +119,9 @@ function children(observed: Observed, key: string, totalShards: number | undefin
   const name = statefulSetName(cluster, totalShards)
   const current = observed.statefulSets.find((set) => set.metadata.name === name)
   const replicas = replicasOf(observed, current?.spec.replicas ?? 0)
-  return [...first, { resource: statefulSets, manifest: statefulSet(cluster, totalShards, replicas, defaults) }]
+  const recorded = current?.metadata.annotations?.[TEMPLATE_ANNOTATION]
+  const manifest = statefulSet(cluster, totalShards, replicas, defaults, recorded)
+  return [...first, { resource: statefulSets, manifest }]
 }
 
 /** Sets of another number of shards go when the present one has taken over: until then they serve. */

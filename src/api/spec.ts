@@ -110,7 +110,18 @@ const sessions = z
 
 const worker = z
   .strictObject({
-    image: z.string().min(1).max(512).optional().describe("Image of the workers. Omitted: the operator's own."),
+    image: z
+      .string()
+      .min(1)
+      .max(512)
+      .optional()
+      .describe("Image of the workers. Omitted: the operator's own, as `upgrade` says."),
+    upgrade: z
+      .enum(['OnChange', 'WithOperator'])
+      .default('OnChange')
+      .describe(
+        'When running workers take over what a newer operator would make of them (its own image, where none is given here, and its pod template). OnChange: with the next change of spec.worker, spec.events or spec.tokenSecretRef, so that an upgrade of the operator restarts no pod. WithOperator: at once, worker by worker.',
+      ),
     imagePullPolicy: z.enum(['Always', 'IfNotPresent', 'Never']).optional().describe('As in a pod.'),
     imagePullSecrets: z
       .array(z.strictObject({ name: z.string().min(1).max(253).describe('Name of a Secret.') }))

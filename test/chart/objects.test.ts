@@ -48,9 +48,9 @@ describe('on every object', () => {
       expect(metadata.labels, `${kind}/${metadata.name}`).toMatchObject({
         'app.kubernetes.io/name': 'shardcluster',
         'app.kubernetes.io/instance': 'shardcluster',
-        'app.kubernetes.io/version': '0.1.0',
+        'app.kubernetes.io/version': '0.2.0',
         'app.kubernetes.io/managed-by': 'Helm',
-        'helm.sh/chart': 'shardcluster-0.1.0',
+        'helm.sh/chart': 'shardcluster-0.2.0',
         team: 'gateway',
       })
     }

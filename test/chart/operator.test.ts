@@ -115,7 +115,7 @@ test('the pods it makes are what Pod Security "restricted" takes', async () => {
   const { spec } = JSON.parse(await eventually(read))
   const input = JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'tried' }, spec })
   await server.kubectl(['create', '--namespace=system', '--dry-run=server', '--filename=-'], { input })
-  expect(spec.containers[0].image).toBe('shardcluster:0.1.0')
+  expect(spec.containers[0].image).toBe('shardcluster:0.2.0')
 })
 
 /** The first answer that says something. */

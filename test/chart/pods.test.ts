@@ -76,7 +76,7 @@ test('the operator understands what its environment says', async () => {
     namespace: "the pod's SHARDCLUSTER_NAMESPACE",
     podName: "the pod's POD_NAME",
     watchNamespaces: ['one', 'two'],
-    workerImage: 'shardcluster:0.1.0',
+    workerImage: 'shardcluster:0.2.0',
     workerImagePullPolicy: 'IfNotPresent',
     httpPort: ports?.[0]?.containerPort,
     logLevel: 'debug',
@@ -140,9 +140,9 @@ describe('arguments', async () => {
 describe('the image', () => {
   const DIGEST = `sha256:${'0'.repeat(64)}`
   test.for([
-    [{}, 'shardcluster:0.1.0'],
+    [{}, 'shardcluster:0.2.0'],
     [{ repository: 'registry.example/gateway', tag: 'v2' }, 'registry.example/gateway:v2'],
-    [{ digest: DIGEST }, `shardcluster:0.1.0@${DIGEST}`],
+    [{ digest: DIGEST }, `shardcluster:0.2.0@${DIGEST}`],
   ] as const)('%j is %s, for all pods and for the workers', async ([image, expected]) => {
     const objects = await render({ ...EVERYTHING, image: { ...image, pullPolicy: 'Never' } })
     const containers = pods(objects).flatMap(({ spec }) => spec.containers)

@@ -90,12 +90,19 @@ async function expectNoViolations(): Promise<void> {
   expect(connectedShards).toBe(SHARDS)
 }
 
-beforeAll(() => nameImage(cluster, inject('image')), 300_000)
+/** A namespace that takes nothing but what Pod Security calls restricted; `-` at its end takes the label away. */
+const podSecurity = (label: string) => cluster.kubectl(['label', 'namespace', 'default', '--overwrite', label])
+
+beforeAll(async () => {
+  await podSecurity('pod-security.kubernetes.io/enforce=restricted')
+  await nameImage(cluster, inject('image'))
+}, 300_000)
 
 // Its operator watches every namespace: whoever comes next in this cluster shall find none.
 afterAll(async () => {
   await cluster.kubectl(['delete', 'shardcluster/bot', '--ignore-not-found'])
   await cluster.helm(['uninstall', 'shardcluster', '--ignore-not-found', '--wait'], { timeoutMs: 120_000 })
+  await podSecurity('pod-security.kubernetes.io/enforce-')
 }, 200_000)
 
 describe('the quickstart of the README', () => {

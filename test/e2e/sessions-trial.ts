@@ -17,7 +17,6 @@ import {
 } from '../support/cluster/trial.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
-const PLACE: Place = { namespace: 'sessions-test', fullname: 'sessions' }
 const POLL = { timeout: 120_000, interval: 1_000 }
 
 export const SHARDS = 30
@@ -46,42 +45,55 @@ interface Pod {
 export class SessionsTrial {
   readonly #cluster: Cluster
   readonly #image: string
-  readonly #nodes: NodeShell
+  readonly #place: Place
+  /** From outside its containers. */
+  readonly nodes: NodeShell
 
-  constructor(cluster: Cluster, image: string) {
+  /** @param place Its namespace is made for it, and goes with it. */
+  constructor(cluster: Cluster, image: string, place: Place) {
     this.#cluster = cluster
     this.#image = image
-    this.#nodes = new NodeShell(cluster, PLACE.namespace, image)
+    this.#place = place
+    this.nodes = new NodeShell(cluster, nodesNamespace(place), image)
   }
 
-  /** Operator, Discord, REST proxy and bot end, and the ShardCluster. */
-  async install(): Promise<void> {
+  /** The namespace, which takes nothing but what Pod Security calls restricted. */
+  async prepare(): Promise<void> {
+    await this.#cluster.kubectl(['apply', '--filename', '-'], { input: JSON.stringify(namespaces(this.#place)) })
+  }
+
+  /** Discord, REST proxy and bot end, so many operators, and the ShardCluster. */
+  async install({ replicas = 1 } = {}): Promise<void> {
     await nameImage(this.#cluster, this.#image)
-    await this.#cluster.kubectl(['apply', '--filename', join(ROOT, 'crds/shardcluster.yaml')])
+    await this.prepare()
     const [repository, tag] = this.#image.split(':')
+    const place = this.#place
     const values = {
-      fullnameOverride: PLACE.fullname,
+      replicas,
+      fullnameOverride: place.fullname,
       // Another release may be in this cluster.
-      watchNamespaces: [PLACE.namespace],
+      watchNamespaces: [place.namespace],
       crds: { enabled: false },
       image: { repository, tag },
       restProxy: { enabled: true },
       sampleBot: { enabled: true },
       simulator: { enabled: true, eventsPerSecond: RATE, maxConcurrency: 16 },
     }
-    const args = ['upgrade', '--install', PLACE.fullname, join(ROOT, 'charts/shardcluster'), '--values', '-']
-    const here = ['--namespace', PLACE.namespace, '--create-namespace', '--wait', '--timeout', '5m']
+    const args = ['upgrade', '--install', place.fullname, join(ROOT, 'charts/shardcluster'), '--values', '-']
+    const here = ['--namespace', place.namespace, '--wait', '--timeout', '5m']
     await this.#cluster.helm([...args, ...here], { input: JSON.stringify(values), timeoutMs: 330_000 })
-    await this.#kubectl(['apply', '--filename', '-'], JSON.stringify(manifest()))
-    await this.#nodes.start()
+    await this.#kubectl(['apply', '--filename', '-'], JSON.stringify(manifest(place)))
+    await this.nodes.start()
   }
 
   /** Nothing is left but the CRD, which another release may need. */
   async remove(): Promise<void> {
     await this.#kubectl(['delete', 'shardcluster/bot', '--ignore-not-found'])
-    const uninstall = ['uninstall', PLACE.fullname, '--namespace', PLACE.namespace, '--ignore-not-found']
+    const { fullname, namespace } = this.#place
+    const uninstall = ['uninstall', fullname, '--namespace', namespace, '--ignore-not-found']
     await this.#cluster.helm(uninstall, { timeoutMs: 120_000 })
-    await this.#cluster.kubectl(['delete', 'namespace', PLACE.namespace, '--ignore-not-found'], { timeoutMs: 120_000 })
+    const both = ['delete', 'namespace', namespace, nodesNamespace(this.#place), '--ignore-not-found']
+    await this.#cluster.kubectl(both, { timeoutMs: 120_000 })
   }
 
   scale(replicas: number): Promise<string> {
@@ -92,14 +104,20 @@ export class SessionsTrial {
   async renameImage(): Promise<string> {
     const [pod] = await this.pods()
     const image = pod?.spec.containers[0]?.image === RELEASE_IMAGE ? this.#image : RELEASE_IMAGE
-    await this.#kubectl([
-      'patch',
-      'shardcluster/bot',
-      '--type=merge',
-      '-p',
-      JSON.stringify({ spec: { worker: { image } } }),
-    ])
+    await this.patch({ worker: { image } })
     return image
+  }
+
+  /** Merges a change into the spec of the ShardCluster. */
+  async patch(spec: object): Promise<void> {
+    await this.#kubectl(['patch', 'shardcluster/bot', '--type=merge', '-p', JSON.stringify({ spec })])
+  }
+
+  /** Who holds the Lease of an operator, and since when; undefined while nobody does. */
+  async leader(): Promise<string | undefined> {
+    const path = 'jsonpath={range .items[*]}{.spec.holderIdentity} {.spec.leaseTransitions}{"\\n"}{end}'
+    const holders = (await this.#kubectl(['get', 'leases', '--output', path])).split('\n')
+    return holders.find((line) => /^\S+ \d+$/.test(line))
   }
 
   async deletePod(ordinal: number): Promise<Pod> {
@@ -160,18 +178,18 @@ export class SessionsTrial {
 
   /** Figures of a step begin here. */
   async begin(): Promise<Counted> {
-    await restartSilences(this.#cluster, PLACE)
+    await restartSilences(this.#cluster, this.#place)
     return this.counted()
   }
 
   async counted(): Promise<Counted> {
-    const [discord, bot] = await Promise.all([this.#discord(), sampleBotStats(this.#cluster, PLACE)])
+    const [discord, bot] = await Promise.all([this.#discord(), sampleBotStats(this.#cluster, this.#place)])
     return { discord, bot }
   }
 
   /** Lets traffic rest until the bot has the last sequence of every session, and flow again. */
   async deliveredToTheLast(): Promise<Counted> {
-    await controlSimulator(this.#cluster, PLACE, 'events-per-second', { value: 0 })
+    await controlSimulator(this.#cluster, this.#place, 'events-per-second', { value: 0 })
     const behind = async () => {
       const { discord, bot } = await this.counted()
       const rows = Object.entries(discord.bots[0]?.shards ?? {})
@@ -183,7 +201,7 @@ export class SessionsTrial {
     }
     await expect.poll(behind, { timeout: 30_000, interval: 500 }).toEqual([])
     const counted = await this.counted()
-    await controlSimulator(this.#cluster, PLACE, 'events-per-second', { value: RATE })
+    await controlSimulator(this.#cluster, this.#place, 'events-per-second', { value: RATE })
     return counted
   }
 
@@ -195,21 +213,33 @@ export class SessionsTrial {
   async #kill({ metadata, spec, status }: Pod): Promise<void> {
     const id = status.containerStatuses?.[0]?.containerID?.replace(/^.*:\/\//, '')
     if (!id) throw new Error(`${metadata.name} has no container`)
-    await this.#nodes.kill(spec.nodeName, id)
+    await this.nodes.kill(spec.nodeName, id)
   }
 
   #discord(): Promise<TrialStats> {
-    return simulatorStats(this.#cluster, PLACE)
+    return simulatorStats(this.#cluster, this.#place)
   }
 
   #kubectl(args: readonly string[], input?: string): Promise<string> {
     const options = { timeoutMs: 130_000, ...(input === undefined ? {} : { input }) }
-    return this.#cluster.kubectl(['--namespace', PLACE.namespace, ...args], options)
+    return this.#cluster.kubectl(['--namespace', this.#place.namespace, ...args], options)
   }
 }
 
 /** The sample of the trial, beside this release. */
-function manifest(): unknown {
+function manifest({ fullname }: Place): unknown {
   const text = readFileSync(join(ROOT, 'crds/samples/simulator.yaml'), 'utf8')
-  return parse(text.replaceAll(/shardcluster-(trial|rest-proxy|sample-bot)/g, `${PLACE.fullname}-$1`))
+  return parse(text.replaceAll(/shardcluster-(trial|rest-proxy|sample-bot)/g, `${fullname}-$1`))
 }
+
+/** The shells look into other processes: no namespace of a ShardCluster would take them. */
+const nodesNamespace = ({ namespace }: Place): string => `${namespace}-nodes`
+
+const namespaces = (place: Place) => ({
+  apiVersion: 'v1',
+  kind: 'List',
+  items: [
+    { name: place.namespace, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
+    { name: nodesNamespace(place), labels: { 'pod-security.kubernetes.io/enforce': 'privileged' } },
+  ].map((metadata) => ({ apiVersion: 'v1', kind: 'Namespace', metadata })),
+})

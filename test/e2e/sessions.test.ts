@@ -1,57 +1,29 @@
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { openCluster } from '../support/cluster/cluster.ts'
-import { type Counted, RATE, SessionsTrial, SHARDS } from './sessions-trial.ts'
+import { disclosures } from './disclosures.ts'
+import { SessionSteps, violationsOf } from './session-steps.ts'
+import { SessionsTrial, SHARDS } from './sessions-trial.ts'
+
+const CRD = join(import.meta.dirname, '..', '..', 'crds', 'shardcluster.yaml')
 
 /** Sessions outlive everything: with traffic flowing, each change costs no IDENTIFY and no event. */
-const trial = new SessionsTrial(openCluster(inject('cluster')), inject('image'))
+const cluster = openCluster(inject('cluster'))
+const PLACE = { namespace: 'sessions-test', fullname: 'sessions' }
+const trial = new SessionsTrial(cluster, inject('image'), PLACE)
 
-const COLUMNS = ['step', 's', 'IDENTIFYs', 'RESUMEs', 'events', 'lost', 'twice', 'longest gap ms', 'mean', 'owners']
-const rows: string[][] = []
+const steps = new SessionSteps(trial)
+const step = steps.step.bind(steps)
 
-beforeAll(() => trial.install(), 400_000)
+beforeAll(async () => {
+  await cluster.kubectl(['apply', '--filename', CRD])
+  await trial.install()
+}, 400_000)
 
 afterAll(async () => {
-  process.stderr.write(`\n${SHARDS} shards, ${RATE} events a second\n${[COLUMNS, ...rows].map(line).join('\n')}\n\n`)
+  steps.print()
   await trial.remove()
 }, 300_000)
-
-const line = (cells: readonly string[]) =>
-  cells
-    .map((cell, i) => (i === 0 ? cell.padEnd(46) : cell.padStart(Math.max(7, (COLUMNS[i] ?? '').length + 2))))
-    .join('')
-
-/** Runs a change and judges it by both ends: what Discord took, and what the bot was given. */
-async function step(name: string, change: (before: Counted) => Promise<void>): Promise<void> {
-  const before = await trial.begin()
-  const startedAt = performance.now()
-  await change(before)
-  const seconds = (performance.now() - startedAt) / 1000
-  const { bot } = await trial.counted()
-  const after = await trial.deliveredToTheLast()
-  const spent = after.discord.identifies - before.discord.identifies
-  const resumes = after.discord.resumes - before.discord.resumes
-  const delivered = (key: 'events' | 'lost' | 'duplicates') => after.bot[key] - before.bot[key]
-  // What a session that was given up had not delivered, the bot cannot know.
-  const lost = spent > 0 ? `>=${delivered('lost')}` : delivered('lost')
-  const gaps = Object.values(bot.shards).map(({ longestSilenceMs }) => longestSilenceMs)
-  const mean = gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length
-  const { most, breaches } = after.discord.owners
-  rows.push(
-    [name, seconds.toFixed(1), spent, resumes, delivered('events'), lost, delivered('duplicates')]
-      .concat([Math.max(...gaps), Math.round(mean), most])
-      .map(String),
-  )
-  const worst = bot.silences.slice(0, 5).map(({ shardId, milliseconds }) => `shard ${shardId} ${milliseconds} ms`)
-  process.stderr.write(`${line(rows.at(-1) ?? [])}  ${worst.join(', ')}\n`)
-  expect.soft(spent, 'IDENTIFYs spent').toBe(0)
-  expect.soft(delivered('lost'), 'events lost').toBe(0)
-  expect.soft(after.bot.unread, 'lines the bot end could not read').toBe(0)
-  expect.soft(breaches.slice(before.discord.owners.breaches.length), 'two live owners').toEqual([])
-  expect.soft(violations(after) - violations(before), JSON.stringify(after.discord.violationDetails)).toBe(0)
-  expect.soft(resumes, 'a change that resumes nothing shows nothing').toBeGreaterThan(0)
-}
-
-const violations = ({ discord }: Counted) => Object.values(discord.violations).reduce((sum, n) => sum + n, 0)
 
 /** Shards of the highest ordinal of two workers. */
 const HALF = SHARDS / 2
@@ -120,5 +92,9 @@ it('after all of it each shard had one IDENTIFY, its first, and never two owners
   expect(bot.sessions).toBe(SHARDS)
   expect(bot.lost).toBe(0)
   expect(discord.owners).toMatchObject({ most: 1, breaches: [] })
-  expect(violations({ discord, bot })).toBe(0)
+  expect(violationsOf({ discord, bot })).toBe(0)
+})
+
+it('has shown no token and no key to anybody', async () => {
+  expect(await disclosures(cluster, PLACE.namespace, trial.nodes)).toEqual([])
 })

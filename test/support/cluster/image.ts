@@ -19,6 +19,8 @@ export interface ImageOptions {
   readonly log: Log
   /** Name without tag. Default: `shardcluster`. */
   readonly repository?: string
+  /** Where the sources are. Default: this checkout. */
+  readonly directory?: string
 }
 
 /**
@@ -28,7 +30,7 @@ export interface ImageOptions {
  */
 export async function buildImage(
   cluster: Cluster,
-  { log, repository = 'shardcluster' }: ImageOptions,
+  { log, repository = 'shardcluster', directory = ROOT }: ImageOptions,
 ): Promise<string> {
   const given = process.env['SHARDCLUSTER_TEST_IMAGE']
   if (given) return given
@@ -36,12 +38,12 @@ export async function buildImage(
   if (!docker) throw new Error('this cluster is no kind cluster: push the image and name it in SHARDCLUSTER_TEST_IMAGE')
 
   const base = cluster.way === 'kit' ? await offlineBase(log) : undefined
-  const image = `${repository}:${contentHash(base ?? '')}`
+  const image = `${repository}:${contentHash(directory, base ?? '')}`
   if (await exists(docker, image)) {
     log(`image ${image}: built already`)
   } else {
     log(`image ${image}: building`)
-    await build(cluster, docker, image, base, log)
+    await build(cluster, docker, { image, base, directory, log })
   }
   log(`image ${image}: loading it on the nodes`)
   await cluster.loadImage(image)
@@ -52,14 +54,22 @@ async function exists(docker: Program, image: string): Promise<boolean> {
   return (await docker(['image', 'ls', '--quiet', image])).trim() !== ''
 }
 
-async function build(cluster: Cluster, docker: Program, image: string, base: string | undefined, log: Log) {
-  if (!base) return void (await docker(['build', '--tag', image, ROOT], { timeoutMs: BUILD_TIMEOUT, onLine: log }))
+interface Build {
+  readonly image: string
+  readonly base: string | undefined
+  readonly directory: string
+  readonly log: Log
+}
+
+async function build(cluster: Cluster, docker: Program, { image, base, directory, log }: Build): Promise<void> {
+  const timeoutMs = BUILD_TIMEOUT
+  if (!base) return void (await docker(['build', '--tag', image, directory], { timeoutMs, onLine: log }))
   const registry = await openRegistryPassage(cluster.hostAddress)
   try {
     const buildArguments = ['--build-arg', `BASE_IMAGE=${base}`, '--build-arg', `npm_config_registry=${registry.url}`]
     // The engine of the kit has no BuildKit front end to pull; its classic builder needs none.
-    const options = { timeoutMs: BUILD_TIMEOUT, env: { DOCKER_BUILDKIT: '0' } }
-    await docker(['build', '--force-rm', ...buildArguments, '--tag', image, ROOT], options)
+    const options = { timeoutMs, env: { DOCKER_BUILDKIT: '0' } }
+    await docker(['build', '--force-rm', ...buildArguments, '--tag', image, directory], options)
     await removeOlder(docker, image)
   } finally {
     await registry.close()
@@ -86,17 +96,17 @@ async function offlineBase(log: Log): Promise<string> {
 }
 
 /** The hash of everything that goes into the image, by path and content. */
-function contentHash(base: string): string {
+function contentHash(directory: string, base: string): string {
   const hash = createHash('sha256').update(base)
-  for (const file of [...INPUT_FILES, ...INPUT_DIRECTORIES.flatMap(filesBelow)]) {
-    hash.update(`\0${file}\0`).update(readFileSync(join(ROOT, file)))
+  for (const file of [...INPUT_FILES, ...INPUT_DIRECTORIES.flatMap((part) => filesBelow(directory, part))]) {
+    hash.update(`\0${file}\0`).update(readFileSync(join(directory, file)))
   }
   return hash.digest('hex').slice(0, 12)
 }
 
-function filesBelow(directory: string): string[] {
-  return readdirSync(join(ROOT, directory), { recursive: true, withFileTypes: true })
+function filesBelow(directory: string, part: string): string[] {
+  return readdirSync(join(directory, part), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)))
+    .map((entry) => relative(directory, join(entry.parentPath, entry.name)))
     .sort()
 }

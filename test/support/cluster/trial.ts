@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Cluster } from './cluster.ts'
 
 /** The image name that the chart takes when nobody says otherwise. */
-export const RELEASE_IMAGE = 'shardcluster:0.1.0'
+export const RELEASE_IMAGE = 'shardcluster:0.2.0'
 
 const ROOT = join(import.meta.dirname, '..', '..', '..')
 

@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest'
+import { statefulSet } from '../../../operator/manifests/stateful-set.ts'
+import { recordTemplate, TEMPLATE_ANNOTATION } from '../../../operator/manifests/template-record.ts'
+import { cluster } from './world.ts'
+
+const older = { image: 'shardcluster:1.0', imagePullPolicy: 'IfNotPresent' }
+const newer = { image: 'shardcluster:2.0', imagePullPolicy: 'Always' }
+
+/** What the older operator applied for it. */
+const byOlder = (spec = {}) => statefulSet(cluster(spec), 8, 2, older)
+const recordOf = (set: ReturnType<typeof statefulSet>) => set.metadata.annotations[TEMPLATE_ANNOTATION]
+/** What the newer one applies, where it finds that. */
+const byNewer = (spec = {}, found = recordOf(byOlder()), replicas = 2) =>
+  statefulSet(cluster(spec), 8, replicas, newer, found)
+const imageOf = (set: ReturnType<typeof statefulSet>) => set.spec.template.spec.containers[0]?.image
+
+describe('a newer operator', () => {
+  it('applies the very manifest that the older one did', () => {
+    expect(byNewer()).toEqual(byOlder())
+    expect(byNewer({}, recordOf(byNewer()))).toEqual(byOlder())
+  })
+
+  it('keeps the pods while workers are scaled or anything else changes that they are not made of', () => {
+    const change = { totalWorkers: 5, gateway: { intents: ['GuildMembers'] }, identify: { reserve: 7 } }
+    expect(byNewer(change, recordOf(byOlder()), 5).spec.template).toEqual(byOlder().spec.template)
+  })
+
+  it.each([
+    ['worker', { worker: { threads: 2 } }],
+    ['events', { events: [{ name: 'bot', http: { url: 'http://elsewhere/' } }] }],
+    ['tokenSecretRef', { tokenSecretRef: { name: 'another' } }],
+  ])('makes its own template with the next change of spec.%s, and keeps that one', (_, change) => {
+    const changed = byNewer(change)
+    expect(imageOf(changed)).toBe(newer.image)
+    expect(recordOf(changed)).not.toBe(recordOf(byOlder()))
+    expect(statefulSet(cluster(change), 8, 2, older, recordOf(changed))).toEqual(changed)
+  })
+
+  it('takes over at once where that is wanted, and is kept when it is wanted no longer', () => {
+    const now = byNewer({ worker: { upgrade: 'WithOperator' } })
+    expect(imageOf(now)).toBe(newer.image)
+    expect(statefulSet(cluster(), 8, 2, older, recordOf(now))).toEqual(now)
+  })
+
+  it('keeps an image that was asked for', () => {
+    const own = { worker: { image: 'mine:1' } }
+    expect(byNewer(own, recordOf(byOlder(own)))).toEqual(byOlder(own))
+    expect(imageOf(byNewer({ worker: { image: 'mine:2' } }, recordOf(byOlder(own))))).toBe('mine:2')
+  })
+})
+
+describe('the record', () => {
+  it('holds no field that is only a default: one that a later version adds is no change', () => {
+    const { asked } = JSON.parse(recordTemplate(cluster({ worker: { threads: 2 } }), byOlder().spec.template))
+    expect(asked).toEqual({
+      tokenSecretRef: { name: 'bot' },
+      events: [{ name: 'bot', http: { url: 'http://bot:8080/', authorizationSecretRef: { name: 'bot' } } }],
+      worker: { threads: 2 },
+    })
+  })
+
+  it.each(['', 'nonsense', '{}', '{"asked":{},"template":{}}'])('%j: the template is made anew', (found) => {
+    expect(imageOf(byNewer({}, found))).toBe(newer.image)
+  })
+})
