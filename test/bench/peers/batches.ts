@@ -4,10 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 const FLUSH_MS = 4
 const FLUSH_BYTES = 256 * 1024
 
-/** Gathers items into batches. Nothing is dropped: while all batches are under way, items wait here. */
+/** Gathers items into batches. Nothing is dropped: while as many as may be are under way, batches wait here. */
 export class Batches<T> {
   readonly #send: (items: T[]) => Promise<void>
   readonly #inFlightMost: number
+  readonly #full: T[][] = []
   #items: T[] = []
   #size = 0
   #inFlight = 0
@@ -18,8 +19,7 @@ export class Batches<T> {
     this.#send = send
     this.#inFlightMost = inFlightMost
     setInterval(() => {
-      if (this.#items.length === 0) return
-      this.#due = true
+      this.#due = this.#items.length > 0
       this.#flush()
     }, FLUSH_MS)
   }
@@ -27,23 +27,32 @@ export class Batches<T> {
   add(item: T, size: number): void {
     this.#items.push(item)
     this.#size += size
-    if (this.#size >= FLUSH_BYTES) this.#flush()
+    if (this.#size < FLUSH_BYTES) return
+    this.#full.push(this.#items)
+    this.#begin()
+    this.#flush()
   }
 
-  #flush(): void {
-    if (this.#inFlight === this.#inFlightMost) return
-    const items = this.#items
+  #begin(): void {
     this.#items = []
     this.#size = 0
     this.#due = false
-    this.#inFlight++
-    void this.#deliver(items)
+  }
+
+  #flush(): void {
+    while (this.#inFlight < this.#inFlightMost) {
+      const items = this.#full.shift() ?? (this.#due ? this.#items : undefined)
+      if (items === undefined) return
+      if (items === this.#items) this.#begin()
+      this.#inFlight++
+      void this.#deliver(items)
+    }
   }
 
   async #deliver(items: T[]): Promise<void> {
     while (!(await this.#accepted(items))) await sleep(100)
     this.#inFlight--
-    if (this.#size >= FLUSH_BYTES || (this.#due && this.#items.length > 0)) this.#flush()
+    this.#flush()
   }
 
   async #accepted(items: T[]): Promise<boolean> {
