@@ -10,10 +10,12 @@ import { atRest, burst, startWorld, type World } from '../harness/world.ts'
 
 const KINDS: readonly SinkKind[] = ['http', 'http-event', 'nats', 'redis', 'rabbitmq']
 const FORWARDERS: readonly ForwarderName[] = ['sharder', 'sharder, 2 threads', 'discordeno', '@discordjs/ws']
-/** The first burst, which tells how large the next may be, in events a shard. */
-const FIRST_BURST = 60
-/** How long the next bursts take: the one that compiles the code and grows the buffers, and the one that counts. */
-const BURST_SECONDS = [0.4, 1.2] as const
+/** Bursts grow from so many events a shard until they take this long: then the code is compiled and buffers have their size. */
+const FIRST_BURST = 50
+const WARM_SECONDS = 0.4
+const MOST_GROWTH = 8
+/** How long the burst that counts takes. */
+const BURST_SECONDS = 1.2
 /** Traffic flows for so long before latencies are measured, and then for so long, in milliseconds. */
 const LEAD_MS = 300
 const TIMED_MS = 1_500
@@ -52,14 +54,9 @@ async function measureOne(world: World, forwarder: ForwarderName, compression: C
   const { sink } = world
   const child = await startForwarder(forwarder, world, compression)
   try {
-    let perShard = FIRST_BURST
-    let seconds = await burst(world, perShard)
-    let before = 0
-    for (const wanted of BURST_SECONDS) {
-      perShard = Math.max(FIRST_BURST, Math.round((perShard / seconds) * wanted))
-      before = cpuSeconds(child.pid)
-      seconds = await burst(world, perShard)
-    }
+    const perShard = Math.round((await warmUp(world)) * BURST_SECONDS)
+    const before = cpuSeconds(child.pid)
+    const seconds = await burst(world, perShard)
     const count = perShard * world.shards
     const cpuMicroseconds = ((cpuSeconds(child.pid) - before) * 1e6) / count
     const perSecond = count / seconds
@@ -68,6 +65,15 @@ async function measureOne(world: World, forwarder: ForwarderName, compression: C
   } finally {
     await child.stop()
     await sink.empty()
+  }
+}
+
+/** @returns how many events a second each shard can have, when the forwarder is warm. */
+async function warmUp(world: World): Promise<number> {
+  for (let perShard = FIRST_BURST; ; ) {
+    const seconds = await burst(world, perShard)
+    if (seconds >= WARM_SECONDS) return perShard / seconds
+    perShard = Math.ceil(perShard * Math.min(MOST_GROWTH, (1.5 * WARM_SECONDS) / seconds))
   }
 }
 
