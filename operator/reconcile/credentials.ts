@@ -3,7 +3,8 @@ import type { ShardCluster } from '../../src/api/shard-cluster.ts'
 import { sinkSecrets } from '../../src/domain/sink-secrets.ts'
 import type { ObjectClient } from '../kube/apply.ts'
 import { secrets } from '../kube/resources.ts'
-import { KEY_SECRET_KEY, keySecretName } from '../manifests/names.ts'
+import { readKeySecret, type SharderKey } from '../manifests/key-secret.ts'
+import { keySecretName } from '../manifests/names.ts'
 import type { SecretObject } from './objects.ts'
 
 /** What a ShardCluster's Secrets say. Lives in memory only. */
@@ -12,7 +13,7 @@ export interface Credentials {
   /** What the REST proxy wants; undefined: `Bot <token>`. */
   readonly restAuthorization: string | undefined
   /** The key between manager and workers; undefined: not made yet. */
-  readonly key: string | undefined
+  readonly key: SharderKey | undefined
 }
 
 export type CredentialsAnswer =
@@ -51,20 +52,19 @@ export async function readCredentials(
     values.push(value)
   }
   const [token = '', restAuthorization] = values
-  const own = (await secretNamed(keySecretName(cluster)))?.data?.[KEY_SECRET_KEY]
   return {
     ok: true,
     credentials: {
       token,
       restAuthorization: cluster.spec.rest.authorizationSecretRef ? restAuthorization : undefined,
-      key: own && Buffer.from(own, 'base64').toString(),
+      key: readKeySecret(await secretNamed(keySecretName(cluster))),
     },
   }
 }
 
 const missing = (reason: Reason, message: string): CredentialsAnswer => ({ ok: false, problem: { reason, message } })
 
-/** The token first, then the REST proxy's key; the sinks' keys are only checked for being there. */
+/** The token first, then the REST proxy's key; those of the sinks and of the API are only checked for being there. */
 function references({ spec }: ShardCluster) {
   return [
     { field: 'spec.tokenSecretRef', ref: spec.tokenSecretRef },
@@ -74,5 +74,6 @@ function references({ spec }: ShardCluster) {
     ...spec.events.flatMap((sink) =>
       sinkSecrets(sink).map(({ field, ref }) => ({ field: `${field} of the sink ${sink.name} in spec.events`, ref })),
     ),
+    ...(spec.api ? [{ field: 'spec.api.authorizationSecretRef', ref: spec.api.authorizationSecretRef }] : []),
   ]
 }

@@ -18,8 +18,8 @@ import { service } from '../manifests/service.ts'
 import { statefulSet } from '../manifests/stateful-set.ts'
 import { TEMPLATE_ANNOTATION } from '../manifests/template-record.ts'
 import { type ConditionEvent, conditionEvents } from './condition-events.ts'
-import type { Credentials } from './credentials.ts'
-import { ordinalOf, type PodObject, runs, type StatefulSetObject } from './objects.ts'
+import type { Managed } from './fleets.ts'
+import { ordinalOf, runs, type StatefulSetObject } from './objects.ts'
 import type { Observed } from './observed.ts'
 import { podToReplace, rolloutOf } from './rollout.ts'
 import { statusOf } from './status.ts'
@@ -32,13 +32,7 @@ export interface Plan {
   }[]
   readonly remove: readonly { readonly resource: Resource; readonly name: string; readonly uid: string }[]
   /** What the manager is told; undefined: it is left as it is. */
-  readonly manage:
-    | {
-        readonly credentials: Credentials
-        readonly totalShards: number | undefined
-        readonly pods: readonly PodObject[]
-      }
-    | undefined
+  readonly manage: Managed | undefined
   readonly status: ShardClusterStatus
   readonly events: readonly ConditionEvent[]
   /** Look again after so many milliseconds, although nothing changed. */
@@ -51,12 +45,11 @@ const SETTLING_AGAIN_MS = 1_000
 
 /** What one look at the world calls for. Pure: the same observation gives the same plan. */
 export function decide(all: Observed): Plan {
-  const { cluster, credentials } = all
+  const { cluster, credentials, key } = all
   const totalShards = cluster.spec.totalShards ?? all.status.totalShards ?? all.fleet?.totalShards
   const observed = ofCount(all, totalShards)
   const { pods } = observed
   const userProblem = userProblemOf(observed, totalShards)
-  const key = credentials.ok ? (credentials.credentials.key ?? observed.freshKey) : undefined
   const rollout = userProblem ? undefined : rolloutOf(observed, totalShards)
   const replaced = podToReplace(rollout, pods)
   const kept = userProblem === undefined && keepsStatus(observed, totalShards)
@@ -64,16 +57,24 @@ export function decide(all: Observed): Plan {
     ? observed.status
     : statusOf(observed, { totalShards, userProblem: userProblem ?? observed.refused, pods, rollout })
   return {
-    apply: key === undefined || userProblem ? [] : children(observed, key, totalShards),
+    apply: userProblem ? [] : children(observed, totalShards),
     remove: [
       ...outdated(observed, totalShards).map((set) => removal(statefulSets, set)),
       ...(replaced ? [removal(podResource, replaced)] : []),
     ],
-    manage: credentials.ok ? { credentials: { ...credentials.credentials, key }, totalShards, pods } : undefined,
+    manage: credentials.ok ? { credentials: credentials.credentials, key, totalShards, pods } : undefined,
     status,
-    events: conditionEvents(observed.status.conditions ?? [], status.conditions ?? []),
+    events: [...rotation(observed), ...conditionEvents(observed.status.conditions ?? [], status.conditions ?? [])],
     requeue: kept ? { afterMs: SETTLING_AGAIN_MS, reason: 'the workers are being heard' } : requeueOf(status),
   }
+}
+
+/** The key is about to be replaced by another. */
+function rotation({ credentials, key }: Observed): readonly ConditionEvent[] {
+  const stored = credentials.ok ? credentials.credentials.key : undefined
+  if (stored === undefined || stored.current === key.current) return []
+  const note = 'The key between operator and workers is another now: running pods have it within two minutes.'
+  return [{ type: 'Normal', reason: 'KeyRotated', action: 'RotateKey', note }]
 }
 
 const removal = (resource: Resource, { metadata: { name, uid } }: StoredObject) => ({ resource, name, uid })
@@ -108,8 +109,8 @@ export function replicasOf(observed: Pick<Observed, 'cluster' | 'fleet' | 'empty
   return Math.max(wanted, replicas)
 }
 
-function children(observed: Observed, key: string, totalShards: number | undefined): Plan['apply'] {
-  const { cluster, defaults } = observed
+function children(observed: Observed, totalShards: number | undefined): Plan['apply'] {
+  const { cluster, defaults, key } = observed
   const first = [
     { resource: secrets, manifest: keySecret(cluster, key) },
     { resource: services, manifest: service(cluster) },

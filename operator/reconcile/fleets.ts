@@ -14,6 +14,7 @@ import type { Clock } from '../../src/support/clock.ts'
 import type { Logger } from '../../src/support/logger.ts'
 import type { ObjectClient } from '../kube/apply.ts'
 import type { ObjectKey } from '../kube/objects.ts'
+import type { SharderKey } from '../manifests/key-secret.ts'
 import { CONTAINER, SHARDER_PORT } from '../manifests/pod.ts'
 import type { Credentials } from './credentials.ts'
 import { mayHoldShards, ordinalOf, type PodObject, runs } from './objects.ts'
@@ -34,6 +35,15 @@ export interface FleetsOptions {
   readonly onChange: (key: ObjectKey) => void
 }
 
+/** What the manager of a ShardCluster is told. */
+export interface Managed {
+  readonly credentials: Credentials
+  readonly key: SharderKey
+  /** undefined: not known yet. */
+  readonly totalShards: number | undefined
+  readonly pods: readonly PodObject[]
+}
+
 interface Running {
   readonly manager: GatewayManager
   readonly bot: string
@@ -45,12 +55,18 @@ interface Running {
   /** How session info is asked for, as a digest. */
   source: string
   remedy: Remedy | undefined
+  /** What workers may want, likeliest first. */
+  keys: readonly string[]
+  /** When a worker last wanted none of them, on the injected clock. */
+  keysRefusedAt: number | undefined
   /** Pods that ran before this manager did: of those that were not heard yet it only knows what status says. */
   readonly inherited: ReadonlySet<string>
 }
 
 /** What runs is heard within this time after a manager began, or is in trouble. Milliseconds. */
 const SETTLE_MS = 15_000
+/** A worker that wants no key that is known has the Secret read again at this pace, in milliseconds. */
+const KEYS_REFUSED_AGAIN_MS = 15_000
 
 /** The gateway managers of this operator, one a ShardCluster. */
 export class Fleets {
@@ -66,6 +82,11 @@ export class Fleets {
     return this.#running.get(key)?.manager
   }
 
+  /** The bot of a ShardCluster that is managed. */
+  botOf(key: ObjectKey): string | undefined {
+    return this.#running.get(key)?.bot
+  }
+
   /**
    * Whether the manager began so lately that it may not have heard each worker that runs, or Discord's session info.
    * `fleet`: as it is now; made once a reconcile, because it is linear in the number of shards.
@@ -79,23 +100,22 @@ export class Fleets {
     return unheard || (maxConcurrency === undefined && sessionProblem === undefined)
   }
 
+  /** When a worker wanted none of the keys that its manager has, on the injected clock: the Secret may have changed. */
+  keysRefusedAt(key: ObjectKey): number | undefined {
+    return this.#running.get(key)?.keysRefusedAt
+  }
+
   /** Starts or updates the manager of a ShardCluster and tells it which workers there are. */
-  manage(
-    key: ObjectKey,
-    cluster: ShardCluster,
-    credentials: Credentials,
-    totalShards: number | undefined,
-    pods: readonly PodObject[],
-  ): void {
-    const { token, key: authorization } = credentials
-    const running = this.#runningFor(key, cluster, credentials, totalShards, pods)
+  manage(key: ObjectKey, cluster: ShardCluster, managed: Managed): void {
+    const { credentials, totalShards, pods } = managed
+    const running = this.#runningFor(key, cluster, managed)
     running.cluster = cluster
-    const desired = desiredOf(cluster, token, totalShards)
+    takeKey(running, managed.key)
+    const desired = desiredOf(cluster, credentials.token, totalShards)
     const { fatal } = running.manager
     running.remedy = nextRemedy(running.remedy, desired.remedy, fatal?.closeCode, this.#options.clock.now())
     running.manager.configure({ ...desired, remedy: running.remedy.text })
-    if (authorization !== undefined)
-      running.manager.setWorkers(pods.flatMap((pod) => this.#workerOf(pod, cluster, authorization, running.inherited)))
+    running.manager.setWorkers(pods.flatMap((pod) => this.#workerOf(pod, key, running)))
   }
 
   /** The ShardCluster is gone. Its workers go with their pods. */
@@ -118,9 +138,7 @@ export class Fleets {
   #runningFor(
     key: ObjectKey,
     cluster: ShardCluster,
-    { token, restAuthorization: authorization }: Credentials,
-    totalShards: number | undefined,
-    pods: readonly PodObject[],
+    { credentials: { token, restAuthorization: authorization }, totalShards, pods }: Managed,
   ): Running {
     const { baseUrl, timeoutSeconds } = cluster.spec.rest
     const rest: RestOptions = { baseUrl, authorization, token, timeoutMs: timeoutSeconds * 1_000 }
@@ -167,7 +185,12 @@ export class Fleets {
     })
     const startedAt = clock.now()
     const source = digestOf(rest)
-    const running: Running = { manager, bot, startedAt, cluster, identity, source, remedy: undefined, inherited }
+    const running: Running = {
+      ...{ manager, bot, startedAt, cluster, identity, source, inherited },
+      remedy: undefined,
+      keys: [],
+      keysRefusedAt: undefined,
+    }
     this.#running.set(key, running)
     return running
   }
@@ -180,7 +203,14 @@ export class Fleets {
     this.#options.lanes.join(running.bot, key, restSessionInfo(rest)).refresh()
   }
 
-  #workerOf(pod: PodObject, cluster: ShardCluster, authorization: string, inherited: ReadonlySet<string>): WorkerRef[] {
+  #keysRefused(key: ObjectKey, running: Running): void {
+    const now = this.#options.clock.now()
+    if (now - (running.keysRefusedAt ?? Number.NEGATIVE_INFINITY) < KEYS_REFUSED_AGAIN_MS) return
+    running.keysRefusedAt = now
+    this.#options.onChange(key)
+  }
+
+  #workerOf(pod: PodObject, key: ObjectKey, running: Running): WorkerRef[] {
     const podIP = pod.status?.podIP
     if (!podIP || !mayHoldShards(pod, CONTAINER)) return []
     const { name, uid } = pod.metadata
@@ -188,10 +218,11 @@ export class Fleets {
     const host = podIP.includes(':') ? `[${podIP}]` : podIP
     const port = httpWorker({
       url: `http://${host}:${SHARDER_PORT}`,
-      authorization,
+      keys: () => running.keys,
+      onKeysRefused: () => this.#keysRefused(key, running),
       dispatcher: this.#options.dispatcher,
     })
-    const presumed = inherited.has(uid) ? presumedRange(cluster, ordinal) : undefined
+    const presumed = running.inherited.has(uid) ? presumedRange(running.cluster, ordinal) : undefined
     return [{ ordinal, uid, name, port, running: runs(pod, CONTAINER), ...(presumed && { presumed }) }]
   }
 }
@@ -205,6 +236,13 @@ function presumedRange({ status }: ShardCluster, ordinal: number): Range | undef
   const row = status?.workerStatuses?.find((worker) => worker.ordinal === ordinal)
   if (inPlace && row) return { first: row.first, last: row.last }
   return status?.totalShards === undefined ? undefined : { first: 0, last: status.totalShards - 1 }
+}
+
+/** The one before stays known, also where the Secret was changed by hand: kubelets take their time. */
+function takeKey(running: Running, { current, previous }: SharderKey): void {
+  if (running.keys[0] === current) return
+  const known = [current, previous, running.keys[0]].filter((key) => key !== undefined)
+  running.keys = [...new Set(known)]
 }
 
 const digestOf = (rest: RestOptions): string => createHash('sha256').update(JSON.stringify(rest)).digest('hex')

@@ -2,6 +2,7 @@ import type { Reason } from '../../src/api/conditions.ts'
 import type { ShardCluster } from '../../src/api/shard-cluster.ts'
 import type { ShardClusterStatus } from '../../src/api/status.ts'
 import type { Fleet } from '../../src/manager/fleet.ts'
+import type { SharderKey } from '../manifests/key-secret.ts'
 import type { PodDefaults } from '../manifests/pod.ts'
 import type { CredentialsAnswer } from './credentials.ts'
 import type { PodObject, StatefulSetObject } from './objects.ts'
@@ -27,7 +28,7 @@ export interface Observed {
   readonly time: string
   /** For times in messages: RFC 3339 of the fleet's estimate. */
   readonly estimatedTime: string | undefined
-  /** The key between manager and workers, in case its Secret is not there; the same as long as the operator lives. */
-  readonly freshKey: string
+  /** The key between manager and workers that there shall be, whatever its Secret says. */
+  readonly key: SharderKey
   readonly defaults: PodDefaults
 }

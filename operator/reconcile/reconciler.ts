@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { z } from 'zod'
 import { type ShardCluster, shardClusterSchema } from '../../src/api/shard-cluster.ts'
 import type { ShardClusterStatus } from '../../src/api/status.ts'
@@ -11,6 +11,7 @@ import type { EventRecorder } from '../kube/events.ts'
 import type { ObjectKey, StoredObject } from '../kube/objects.ts'
 import { shardClusters } from '../kube/resources.ts'
 import type { StoreReader } from '../kube/store.ts'
+import { dueKey, ROTATE_KEY_ANNOTATION, type SharderKey } from '../manifests/key-secret.ts'
 import { keySecretName } from '../manifests/names.ts'
 import type { PodDefaults } from '../manifests/pod.ts'
 import { Applied } from './applied.ts'
@@ -39,10 +40,11 @@ interface Memory {
   status: ShardClusterStatus
   statusHash: string
   credentials: CredentialsAnswer | undefined
-  credentialsFor: number
+  /** Of which generation they are, for which value of the annotation, and after which refusal. */
+  credentialsFor: string
   readonly applied: Applied
   /** The key between manager and workers: as it was read, or as it will be made. */
-  key: string
+  key: SharderKey
   /** A child that the API server refused; not tried again before `until`, on the injected clock, or a new generation. */
   refused: { readonly problem: Problem; readonly generation: number; readonly until: number } | undefined
 }
@@ -74,7 +76,7 @@ export class Reconciler {
     const plan = decide(observed)
     // The manager first: what runs must not wait for what can fail.
     const { manage } = plan
-    if (manage) this.#options.fleets.manage(key, parsed.data, manage.credentials, manage.totalShards, manage.pods)
+    if (manage) this.#options.fleets.manage(key, parsed.data, manage)
     const refused = await this.#applyChildren(plan, parsed.data, memory, signal, logger)
     return this.#publish(stored, refused ? decide({ ...observed, refused }) : plan, memory, signal)
   }
@@ -112,9 +114,9 @@ export class Reconciler {
       status,
       statusHash: '',
       credentials: undefined,
-      credentialsFor: -1,
+      credentialsFor: '',
       applied: new Applied(),
-      key: randomBytes(24).toString('base64url'),
+      key: dueKey(undefined, cluster),
       refused: undefined,
     }
     this.#memories.set(key, memory)
@@ -122,23 +124,16 @@ export class Reconciler {
   }
 
   async #observe(key: ObjectKey, cluster: ShardCluster, memory: Memory, signal: AbortSignal): Promise<Observed> {
-    const { client, fleets, clock, defaults, statefulSets, pods } = this.#options
-    const { uid, generation = 0 } = cluster.metadata
-    // Read again only when something calls for it: in a steady state there is not one call.
-    if (memory.credentialsFor !== generation || !memory.credentials?.ok || isStalled(memory.status)) {
-      memory.credentials = await readCredentials(client, cluster, signal)
-      memory.credentialsFor = generation
-      const key = memory.credentials.ok ? memory.credentials.credentials.key : memory.key
-      memory.key = key ?? memory.key
-      if (key === undefined) memory.applied.forget('Secret', keySecretName(cluster))
-    }
+    const { fleets, clock, defaults, statefulSets, pods } = this.#options
+    const { uid } = cluster.metadata
+    const credentials = await this.#credentials(key, cluster, memory, signal)
     const manager = fleets.get(key)
     const fleet = manager?.fleet()
     const own = pods.indexed(key)
     return {
       cluster,
       status: memory.status,
-      credentials: memory.credentials,
+      credentials,
       statefulSets: statefulSets.childrenOf(uid ?? ''),
       pods: own,
       fleet,
@@ -147,9 +142,31 @@ export class Reconciler {
       empty: new Set(own.map(ordinalOf).filter((ordinal) => manager?.removable(ordinal))),
       time: timeText(clock, clock.now()),
       estimatedTime: fleet?.estimatedEnd === undefined ? undefined : timeText(clock, fleet.estimatedEnd),
-      freshKey: memory.key,
+      key: memory.key,
       defaults,
     }
+  }
+
+  /** Read again only when something calls for it: in a steady state there is not one call. */
+  async #credentials(
+    key: ObjectKey,
+    cluster: ShardCluster,
+    memory: Memory,
+    signal: AbortSignal,
+  ): Promise<CredentialsAnswer> {
+    const { client, fleets } = this.#options
+    const { generation, annotations } = cluster.metadata
+    const calledFor = [generation, annotations?.[ROTATE_KEY_ANNOTATION], fleets.keysRefusedAt(key)].join('/')
+    if (memory.credentialsFor === calledFor && memory.credentials?.ok && !isStalled(memory.status))
+      return memory.credentials
+    const answer = await readCredentials(client, cluster, signal)
+    memory.credentials = answer
+    memory.credentialsFor = calledFor
+    if (!answer.ok) return answer
+    const { key: stored } = answer.credentials
+    memory.key = dueKey(stored ?? memory.key, cluster)
+    if (!stored) memory.applied.forget('Secret', keySecretName(cluster))
+    return answer
   }
 
   /** @returns what the API server said of a child that it will not have. Throws what may pass by itself. */

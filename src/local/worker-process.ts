@@ -107,7 +107,7 @@ export class WorkerProcess {
     const said = listeningSchema.safeParse(parsed(line))
     if (!said.success || child.pid === undefined) return
     const { authorization, dispatcher, onChange } = this.#options
-    const port = httpWorker({ url: `http://127.0.0.1:${said.data.listening}`, authorization, dispatcher })
+    const port = httpWorker({ url: `http://127.0.0.1:${said.data.listening}`, keys: () => [authorization], dispatcher })
     if (this.#port) this.#port.moveTo(port)
     else this.#port = new MovingPort(port)
     this.#running = true

@@ -2,6 +2,7 @@ import { Agent, type Dispatcher, request } from 'undici'
 import { z } from 'zod'
 import { assignedSchema, type Command, identifiedSchema, releasedSchema } from '../protocol/commands.ts'
 import { failureSchema } from '../protocol/failures.ts'
+import { payloadSentSchema } from '../protocol/send-payload.ts'
 import { type StateRecord, stateRecordSchema } from '../protocol/state.ts'
 import type { Answer, WorkerPort } from './ports.ts'
 
@@ -10,30 +11,31 @@ const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 /**
  * One agent for all workers of a process: connections are kept, and none of undici's own time-outs applies, because
- * an identify may wait for its slot and a state stream is silent by nature; callers bring deadlines.
+ * an identify may wait for its slot and a state stream is silent by nature; callers bring deadlines. Their number has no
+ * limit: payloads that wait for their shard's send limit must not keep an IDENTIFY waiting.
  */
 export function workerAgent(): Agent {
-  return new Agent({ connections: 256, headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 5_000 } })
+  return new Agent({ headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 5_000 } })
 }
 
 export interface HttpWorkerOptions {
   /** `http://host:port` of the worker. */
   readonly url: string
-  /** The key that the worker wants. */
-  readonly authorization: string
+  /** The keys that the worker may want, likeliest first, asked for each request; at least one. */
+  readonly keys: () => readonly string[]
+  /** It wants none of them. */
+  readonly onKeysRefused?: () => void
   readonly dispatcher: Dispatcher
 }
 
 /** A worker over HTTP: the seed guide's wire. */
-export function httpWorker({ url, authorization, dispatcher }: HttpWorkerOptions): WorkerPort {
+export function httpWorker(options: HttpWorkerOptions): WorkerPort {
   const call = async <T>(command: Command, answerSchema: z.ZodType<T>, signal: AbortSignal): Promise<Answer<T>> => {
     try {
-      const { statusCode, body } = await request(url, {
-        method: 'POST',
-        headers: { authorization, 'content-type': 'application/json' },
+      const headers = { 'content-type': 'application/json' }
+      const { statusCode, body } = await ask(options, '', {
+        ...{ method: 'POST', headers, signal },
         body: JSON.stringify(command),
-        dispatcher,
-        signal,
       })
       return read(statusCode, await limitedText(body), answerSchema)
     } catch (error) {
@@ -44,17 +46,37 @@ export function httpWorker({ url, authorization, dispatcher }: HttpWorkerOptions
     identify: (command, signal) => call({ type: 'IDENTIFY_SHARD', ...command }, identifiedSchema, signal),
     assign: (command, signal) => call({ type: 'ASSIGN_SHARDS', ...command }, assignedSchema, signal),
     release: (command, signal) => call({ type: 'RELEASE_SHARDS', ...command }, releasedSchema, signal),
+    send: (command, signal) => call({ type: 'SEND_PAYLOAD', ...command }, payloadSentSchema, signal),
     async watch(onRecord, signal) {
-      const { statusCode, body } = await request(`${url}/shards?watch=true`, {
-        headers: { authorization },
-        dispatcher,
-        signal,
-      })
+      const { statusCode, body } = await ask(options, '/shards?watch=true', { method: 'GET', signal })
       if (statusCode !== 200)
         throw new Error(`the worker answered ${statusCode} to GET /shards: ${(await limitedText(body)).slice(0, 200)}`)
       for await (const line of linesOf(body)) onRecord(recordOf(line))
     },
   }
+}
+
+interface Asked {
+  readonly method: 'GET' | 'POST'
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+  readonly signal: AbortSignal
+}
+
+/** A worker that refuses a key has done nothing of what it was asked: it is asked again with the next. */
+async function ask({ url, keys, onKeysRefused, dispatcher }: HttpWorkerOptions, path: string, asked: Asked) {
+  const known = keys()
+  for (const [index, authorization] of known.entries()) {
+    const headers = { ...asked.headers, authorization }
+    const response = await request(`${url}${path}`, { ...asked, headers, dispatcher })
+    if (response.statusCode !== 401) return response
+    if (index === known.length - 1) {
+      onKeysRefused?.()
+      return response
+    }
+    await response.body.dump()
+  }
+  throw new Error('no key for this worker is known')
 }
 
 function read<T>(status: number, text: string, answerSchema: z.ZodType<T>): Answer<T> {

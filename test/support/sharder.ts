@@ -154,7 +154,7 @@ export class Workers {
 
   #connect(port: number, settings: WorkerSettings, control: Pick<TestWorker, 'drain' | 'kill' | 'pid'>): TestWorker {
     const url = `http://127.0.0.1:${port}`
-    const workerPort = httpWorker({ url, authorization: KEY, dispatcher: this.#agent })
+    const workerPort = httpWorker({ url, keys: () => [KEY], dispatcher: this.#agent })
     const view = new WorkerView(settings.workerId)
     let stopped = new AbortController()
     const listenAgain = () => {

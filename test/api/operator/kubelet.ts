@@ -74,6 +74,13 @@ export class TestKubelet<W extends PodWorker> {
     await Promise.all([...this.#running.values()].map(({ worker }) => worker.crash()))
   }
 
+  /** What is mounted in the pods of a namespace that run. */
+  files(namespace: string): readonly PodFiles[] {
+    return [...this.#running.values()]
+      .filter(({ pod }) => pod.metadata.namespace === namespace)
+      .map(({ files }) => files)
+  }
+
   /** The container of `namespace/pod` ends without a word. @returns what has it started again. */
   async kill(key: string): Promise<() => void> {
     const [uid, running] = [...this.#running].find(([, { pod }]) => keyOf(pod) === key) ?? []

@@ -35,7 +35,7 @@ export const startTestWorker: StartPod<TestWorker> = ({ ordinal, host, files, st
     workerId: ordinal,
     host,
     port: SHARDER_PORT,
-    authorization: files.get('authorization') ?? '',
+    authorization: () => files.get('authorization') ?? '',
     token: () => files.get('token') ?? '',
     state,
   })

@@ -69,7 +69,7 @@ export async function startSharder(options: SharderOptions): Promise<Child> {
 
 async function identifyAll(url: string, authorization: string, { shards, gateway }: SharderOptions): Promise<void> {
   const dispatcher = workerAgent()
-  const worker = httpWorker({ url, authorization, dispatcher })
+  const worker = httpWorker({ url, keys: () => [authorization], dispatcher })
   const signal = AbortSignal.timeout(IDENTIFY_TIMEOUT_MS)
   const command = { epoch: 1, totalShards: shards, first: 0, last: shards - 1, withhold: [], sessions: [], gateway }
   check(await worker.assign(command, signal))

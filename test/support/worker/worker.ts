@@ -22,8 +22,8 @@ export interface TestWorkerOptions {
   readonly workerId: number
   readonly host: string
   readonly port: number
-  /** The key that the manager must present. */
-  readonly authorization: string
+  /** The key that the manager must present, read for each request as from a mounted file. */
+  readonly authorization: () => string
   /** The bot token, read for each IDENTIFY as from a mounted file. */
   readonly token: () => string
   /** Default: nothing outlives it. */
@@ -60,9 +60,8 @@ export class TestWorker {
     const { sessions = [], endedAt = 0 } = options.state ?? {}
     const lastContactMsAgo = performance.now() - endedAt
     this.#kept = sessions.map((session) => ({ ...session, lastContactMsAgo }))
-    const allowed = authorizationMatches(options.authorization)
     this.#server.addHook('onRequest', async (request, reply) => {
-      if (!allowed(request.headers.authorization))
+      if (!authorizationMatches(options.authorization())(request.headers.authorization))
         await reply.code(401).send(failure('UNAUTHORIZED', 'wrong key', { error: 'Invalid authorization key.' }))
     })
     this.#server.post('/', async (request, reply) => {
@@ -137,6 +136,7 @@ export class TestWorker {
       return refusal(known ? 'BAD_REQUEST' : 'UNKNOWN_TYPE', parsed.error.message)
     }
     const command = parsed.data
+    if (command.type === 'SEND_PAYLOAD') return refusal('INTERNAL', 'a test worker sends nothing')
     if ((command.epoch ?? this.#epoch) < this.#epoch) return refusal('STALE_EPOCH', 'a newer manager has spoken')
     this.#epoch = command.epoch ?? this.#epoch
     if (command.type === 'ASSIGN_SHARDS') return this.#assign(command)

@@ -10,7 +10,7 @@ afterAll(() => dispatcher.destroy())
 const AUTHORIZATION = 'key-of-the-workers'
 const OK = { identified: true, shardId: 3, workerId: 0, identifiedMsAgo: 12 }
 const never = new AbortController().signal
-const worker = (url: string) => httpWorker({ url, authorization: AUTHORIZATION, dispatcher })
+const worker = (url: string) => httpWorker({ url, keys: () => [AUTHORIZATION], dispatcher })
 
 const identified = async (answer: Answer, signal = never) => {
   await using server = await httpServer(answer)
@@ -94,6 +94,39 @@ describe('a command', () => {
     await server[Symbol.asyncDispose]()
     const answer = await worker(server.url).release({ epoch: 1, shardIds: [] }, never)
     expect(answer).toEqual(unknown(/ECONNREFUSED/))
+  })
+})
+
+describe('a worker that wants another key', () => {
+  const refused = failure('UNAUTHORIZED', 'wrong key')
+  const wanting =
+    (wanted: string): Answer =>
+    (request, response, body) =>
+      request.headers.authorization === wanted
+        ? json(200, OK)(request, response, body)
+        : json(401, refused)(request, response, body)
+  const asked = async (keys: readonly string[]) => {
+    await using server = await httpServer(wanting('old'))
+    let refusals = 0
+    const options = { url: server.url, keys: () => keys, onKeysRefused: () => refusals++, dispatcher }
+    const answer = await httpWorker(options).identify({ shardId: 3, slotInMs: 0 }, never)
+    return { answer, refusals, tried: server.requests.map(({ headers }) => headers.authorization) }
+  }
+
+  test('gets the next one that is known', async () => {
+    expect(await asked(['new', 'old', 'older'])).toEqual({
+      answer: { ok: true, value: OK },
+      refusals: 0,
+      tried: ['new', 'old'],
+    })
+  })
+
+  test('and wants none of them: said so, and whoever knows keys is told once', async () => {
+    expect(await asked(['new', 'other'])).toEqual({
+      answer: { ok: false, failure: refused },
+      refusals: 1,
+      tried: ['new', 'other'],
+    })
   })
 })
 

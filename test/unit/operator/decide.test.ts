@@ -67,9 +67,23 @@ describe('decide', () => {
     const encoded = (text: string) => Buffer.from(text).toString('base64')
     const none = { ok: true as const, credentials: { token: 't', restAuthorization: undefined, key: undefined } }
     const plan = decide(observed({ credentials: none }))
-    expect(data(plan)).toBe(encoded('a-fresh-key'))
-    expect(plan.manage?.credentials.key).toBe('a-fresh-key')
-    expect(data(decide(observed()))).toBe(encoded(KEY))
+    expect(data(plan)).toBe(encoded(KEY))
+    expect(plan.manage?.key).toEqual({ current: KEY })
+    expect([plan, decide(observed())].flatMap(({ events }) => events.map(({ reason }) => reason))).not.toContain(
+      'KeyRotated',
+    )
+  })
+
+  it('a key that is another than its Secret has is written, told to the manager, and an event without it', () => {
+    const key = { current: 'another-key', previous: KEY }
+    const plan = decide(observed({ key }))
+    expect(plan.manage?.key).toBe(key)
+    expect(plan.apply[0]?.manifest).toMatchObject({
+      data: { authorization: btoa('another-key'), 'previous-authorization': btoa(KEY) },
+    })
+    expect(plan.events).toMatchObject([{ type: 'Normal', reason: 'KeyRotated' }, { reason: 'AllShardsReady' }])
+    expect(JSON.stringify(plan.events)).not.toContain(KEY)
+    expect(JSON.stringify(plan.events)).not.toContain('another-key')
   })
 
   it('the sets of another number go only when the present one is Ready', () => {

@@ -2,7 +2,7 @@ import { Registry } from 'prom-client'
 import { MockAgent } from 'undici'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { ObjectClient } from '../../../operator/kube/apply.ts'
-import { Fleets } from '../../../operator/reconcile/fleets.ts'
+import { Fleets, type Managed } from '../../../operator/reconcile/fleets.ts'
 import type { PodObject } from '../../../operator/reconcile/objects.ts'
 import { Lanes } from '../../../src/manager/lanes.ts'
 import { createManagerMetrics } from '../../../src/manager/metrics.ts'
@@ -12,7 +12,11 @@ import { VirtualClock } from '../../support/virtual-clock.ts'
 import { cluster, pod, TOKEN } from './world.ts'
 
 const KEY = 'prod/bot'
-const credentials = { token: TOKEN, restAuthorization: 'rest', key: 'key' }
+const credentials = { token: TOKEN, restAuthorization: 'rest', key: undefined }
+const managing = (pods: readonly PodObject[], change: Partial<Managed> = {}): Managed => ({
+  ...{ credentials, key: { current: 'key' }, totalShards: 8, pods },
+  ...change,
+})
 const running: PodObject[] = [0, 1].map((ordinal) => {
   const one = pod(ordinal)
   return { ...one, status: { ...one.status, podIP: '192.0.2.1' } }
@@ -54,7 +58,7 @@ afterEach(async () => {
 async function managed() {
   const [port = 0] = await freePorts(1)
   const one = cluster({ rest: { baseUrl: `http://127.0.0.1:${port}` } })
-  fleets.manage(KEY, one, credentials, 8, running)
+  fleets.manage(KEY, one, managing(running))
   return one
 }
 const settling = () => fleets.settling(KEY, fleets.get(KEY)?.fleet())
@@ -74,7 +78,7 @@ describe('a fleet', () => {
 
   it('settles at once where no worker runs and session info was answered', async () => {
     const one = await managed()
-    fleets.manage(KEY, one, credentials, 8, [pod(0, 'waiting')])
+    fleets.manage(KEY, one, managing([pod(0, 'waiting')]))
     expect(settling()).toBe(true)
     await vi.waitFor(() => expect(problem()).toBeDefined())
     expect(settling()).toBe(false)
@@ -84,9 +88,9 @@ describe('a fleet', () => {
     const one = await managed()
     const manager = fleets.get(KEY)
     expect(manager?.fleet().workers.map(({ name }) => name)).toEqual(['bot-8-0', 'bot-8-1'])
-    fleets.manage(KEY, one, { ...credentials, restAuthorization: 'another' }, 8, [])
+    fleets.manage(KEY, one, managing([], { credentials: { ...credentials, restAuthorization: 'another' } }))
     expect(fleets.get(KEY)).toBe(manager)
-    fleets.manage(KEY, one, credentials, 16, [])
+    fleets.manage(KEY, one, managing([], { totalShards: 16 }))
     expect(fleets.get(KEY)).not.toBe(manager)
     fleets.remove(KEY)
     expect(fleets.get(KEY)).toBeUndefined()

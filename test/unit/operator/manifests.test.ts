@@ -134,7 +134,7 @@ describe('the pods of the workers', () => {
 })
 
 describe('the children', () => {
-  const all = [keySecret(cluster(), KEY), service(cluster()), podDisruptionBudget(cluster()), setOf()]
+  const all = [keySecret(cluster(), { current: KEY }), service(cluster()), podDisruptionBudget(cluster()), setOf()]
 
   it('belong to the ShardCluster, and bear its labels', () => {
     for (const { metadata } of all) {

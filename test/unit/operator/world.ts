@@ -100,7 +100,10 @@ export function observed(change: Partial<Observed> = {}): Observed {
   return {
     cluster: cluster(),
     status: {},
-    credentials: { ok: true, credentials: { token: TOKEN, restAuthorization: REST_AUTHORIZATION, key: KEY } },
+    credentials: {
+      ok: true,
+      credentials: { token: TOKEN, restAuthorization: REST_AUTHORIZATION, key: { current: KEY } },
+    },
     statefulSets: [set(2)],
     pods: [pod(0), pod(1)],
     fleet: fleet(8, 2),
@@ -109,7 +112,7 @@ export function observed(change: Partial<Observed> = {}): Observed {
     empty: new Set(),
     time: TIME,
     estimatedTime: undefined,
-    freshKey: 'a-fresh-key',
+    key: { current: KEY },
     defaults: { image: 'shardcluster:test', imagePullPolicy: 'IfNotPresent' },
     ...change,
   }
