@@ -15,10 +15,10 @@ const FIRST_BURST = 50
 const WARM_SECONDS = 0.4
 const MOST_GROWTH = 8
 /** How long the burst that counts takes. */
-const BURST_SECONDS = 1.2
+const BURST_SECONDS = 1
 /** Traffic flows for so long before latencies are measured, and then for so long, in milliseconds. */
 const LEAD_MS = 300
-const TIMED_MS = 1_500
+const TIMED_MS = 1_200
 const P99_GOAL_MS = 10
 
 interface Run extends Latency {
