@@ -39,7 +39,7 @@ export interface SinkCounts {
 /** Shards are spread over so many lanes: a batch in flight holds up its own lane only. */
 export const LANES = 4
 /** Events wait this long for company before they are sent, in milliseconds. */
-const GATHER_MS = 4
+const GATHER_MS = 3
 const MOST_BYTES = 32 * 1024 * 1024
 const RETRY = { baseMs: 200, capMs: 10_000 }
 

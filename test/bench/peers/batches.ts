@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** The batches that the sharder sends too: this long or this large. */
-const FLUSH_MS = 4
+const FLUSH_MS = 3
 const FLUSH_BYTES = 256 * 1024
 
 /** Gathers items into batches. Nothing is dropped: while as many as may be are under way, batches wait here. */
