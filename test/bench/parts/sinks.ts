@@ -107,7 +107,8 @@ function report(runs: readonly Run[], violations: number): Part {
     name: 'sinks',
     about:
       '16 shards, MESSAGE_CREATE of 1.2 KB, each sink a real server on the same machine; the others use the same client ' +
-      'library. Saturated: µs of CPU time of the forwarding process an event, and events a second (where both together ' +
+      'library, a batch at a time, where the sharder has one event of a shard in flight with http-event, nats and rabbitmq ' +
+      '(docs/decisions.md). Saturated: µs of CPU time of the forwarding process an event, and events a second (where both together ' +
       'are less than a core, it was the simulator or the sink that could not do more). Then, at half of these events a ' +
       "second: the time from the simulator's send to the answer of the http sink, or to a consumer of the broker, which " +
       'has an event when the broker confirms it. One run each.',
