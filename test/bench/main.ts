@@ -1,4 +1,4 @@
-// npm run bench [start] [memory] [events] [sessions]: measures on this machine, loopback only; the exit code is 1 when a goal is missed.
+// npm run bench [start] [memory] [events] [sessions] [wire]: measures on this machine, loopback only; the exit code is 1 when a goal is missed.
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { machine } from './harness/machine.ts'
 import { describe, type Measured, measure, type RunPart } from './harness/report.ts'
@@ -9,12 +9,14 @@ import { memory } from './parts/memory.ts'
 import { sessions } from './parts/sessions.ts'
 import { sinks } from './parts/sinks.ts'
 import { start } from './parts/start.ts'
+import { wire } from './parts/wire.ts'
 
 const PARTS: Readonly<Record<string, readonly RunPart[]>> = {
   start: [start],
   memory: [memory],
   events: [events, sinks, load],
   sessions: [sessions],
+  wire: [wire],
 }
 const RESULTS = new URL('./results/', import.meta.url)
 const FIGURES = new URL('./figures.md', import.meta.url)
