@@ -5,6 +5,7 @@ import type { Clock } from '../src/support/clock.ts'
 import type { Logger } from '../src/support/logger.ts'
 import { type Caches, clusterKey, ownerKey, tampered } from './caches.ts'
 import type { OperatorConfig } from './config.ts'
+import type { FleetMetrics } from './fleet-metrics.ts'
 import { ObjectClient } from './kube/apply.ts'
 import type { Transport } from './kube/call.ts'
 import { Controller } from './kube/controller.ts'
@@ -27,6 +28,7 @@ export interface LeadOptions {
   readonly logger: Logger
   readonly metrics: KubeMetrics
   readonly managerMetrics: ManagerMetrics
+  readonly fleetMetrics: FleetMetrics
   readonly identity: string
   /** Aborted when the process ends in good order, not when the Lease is lost: then another leader has spoken already. */
   readonly ending: AbortSignal
@@ -69,7 +71,10 @@ export async function lead(options: LeadOptions, term: number, signal: AbortSign
     statefulSets: caches.statefulSets.store,
     pods: caches.pods.store,
   })
-  const unsubscribe = subscribe(caches, queue, reconciler)
+  const unsubscribe = [
+    ...subscribe(caches, queue, reconciler),
+    options.fleetMetrics.show({ fleets: () => fleets.all(), clusters: () => caches.clusters.store.list() }),
+  ]
   try {
     const controller = new Controller({
       name: 'shardcluster',
