@@ -8,6 +8,7 @@ import { dirname } from 'node:path'
 import { stringify } from 'yaml'
 import { shardClusterCrd } from '../src/api/crd.ts'
 import { fieldTable } from '../src/api/reference.ts'
+import { metricsOf, metricTable, RECORDED } from '../test/support/prometheus/scrape.ts'
 
 const HEADER = '# Generated from src/api by `npm run gen`. Do not edit.\n'
 const crd = HEADER + stringify(shardClusterCrd(), { lineWidth: 0, aliasDuplicateObjects: false })
@@ -20,9 +21,13 @@ const read = (path: string) => {
   }
 }
 
+const scraped = {
+  operator: metricsOf(read(RECORDED.operator)),
+  sharder: metricsOf(read(RECORDED.sharder)),
+}
+
 /** Replaces what stands between the markers `<!-- name -->` and `<!-- /name -->`. */
-function between(path: string, name: string, content: string): string {
-  const text = read(path)
+function between(path: string, name: string, content: string, text = read(path)): string {
   const [before, rest] = text.split(`<!-- ${name} -->\n`)
   const after = rest?.split(`<!-- /${name} -->`)[1]
   if (after === undefined) throw new Error(`${path} has no section <!-- ${name} --> ... <!-- /${name} -->`)
@@ -35,6 +40,17 @@ const files: Record<string, string> = {
   'charts/shardcluster/files/shardcluster-crd.yaml': crd,
   'README.md': between('README.md', 'minimal', `\`\`\`yaml\n${read('crds/samples/minimal.yaml').trim()}\n\`\`\``),
   'docs/api-reference.md': `# ShardCluster, field by field\n\nGenerated from \`src/api\` by \`npm run gen\`; \`kubectl explain shc.spec --recursive\` says the same.\n\n## spec\n\n${fieldTable('spec')}\n\n## status\n\n${fieldTable('status')}\n`,
+}
+
+/** The sections of docs/metrics.md, and which metrics of the recorded scrapes each has. */
+const METRIC_TABLES = [
+  ['shardclusters', scraped.operator, /^shardcluster_/],
+  ['workers', scraped.sharder, /^shardcluster_/],
+  ['runtime', scraped.operator, /^(?!shardcluster_|process_|nodejs_)/],
+] as const
+for (const [section, metrics, wanted] of METRIC_TABLES) {
+  const path = 'docs/metrics.md'
+  files[path] = between(path, section, metricTable(metrics, wanted), files[path])
 }
 
 let stale = 0
