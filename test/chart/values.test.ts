@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { CHART, EVERYTHING, helm, render } from './helm.ts'
+import { CHART, helm, MONITORED, render } from './helm.ts'
 
 interface Schema {
   readonly type?: string
@@ -16,7 +16,7 @@ const schema: Schema = JSON.parse(readFileSync(join(CHART, 'values.schema.json')
 
 test.for([
   ['the defaults', {}],
-  ['everything switched on', EVERYTHING],
+  ['everything switched on', MONITORED],
   ['chosen namespaces', { watchNamespaces: ['one', 'two'] }],
 ] as const)('helm lint has nothing to say about %s', async ([, given]) => {
   const said = await helm(['lint', '--strict', CHART, '--values=-'], { input: JSON.stringify(given) })
@@ -66,6 +66,15 @@ describe('refused with the path', () => {
     [{ logLevel: 'verbose' }, /\/logLevel.*must be one of/],
     [{ service: { port: 0 } }, /\/service\/port.*minimum/],
     [{ podLabels: { team: 1 } }, /\/podLabels\/team.*want string/],
+    [
+      { monitoring: { serviceMonitor: { interval: 'often' } } },
+      /\/monitoring\/serviceMonitor\/interval.*does not match/,
+    ],
+    [{ monitoring: { workers: { enable: true } } }, /\/monitoring\/workers.*additional properties 'enable'/],
+    [
+      { networkPolicy: { workers: { namespaces: ['Bots'] } } },
+      /\/networkPolicy\/workers\/namespaces\/0.*does not match/,
+    ],
     [{ simulator: { timeScale: 0 } }, /\/simulator\/timeScale.*exclusiveMinimum/],
     [{ simulator: { identifyWindowMilliseconds: 10 } }, /\/simulator\/identifyWindowMilliseconds.*minimum/],
     [{ restProxy: { discordUrl: 'discord.com' } }, /\/restProxy\/discordUrl.*does not match pattern/],
@@ -88,6 +97,11 @@ describe('what a schema cannot say is said by a sentence', () => {
   test('a REST proxy needs a key', async () => {
     const restProxy = { enabled: true, tokenSecretRef: { name: 'bot' } }
     await expect(render({ restProxy })).rejects.toThrow('restProxy.authorizationSecretRef.name is empty')
+  })
+
+  test('the operator is not scraped twice', async () => {
+    const monitoring = { serviceMonitor: { enabled: true }, podMonitor: { enabled: true } }
+    await expect(render({ monitoring })).rejects.toThrow('would scrape the operator twice: choose one')
   })
 
   test('the sample bot needs the simulator', async () => {
