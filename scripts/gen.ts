@@ -1,14 +1,15 @@
 /**
  * Writes what is generated, mostly from src/api: the CRD for `kubectl apply -f crds/`, the chart's copy of it, the table
- * of fields in the documentation, and the README's manifest. `--check` writes nothing and fails when a file is not what
+ * of fields in the documentation, the README's manifest, the tables of metrics and of the chart's values. `--check` writes nothing and fails when a file is not what
  * it would write.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { stringify } from 'yaml'
+import { parse, stringify } from 'yaml'
 import { shardClusterCrd } from '../src/api/crd.ts'
 import { fieldTable } from '../src/api/reference.ts'
 import { metricsOf, metricTable, RECORDED } from '../test/support/prometheus/scrape.ts'
+import { type ValueSchema, valuesTable } from './values-table.ts'
 
 const HEADER = '# Generated from src/api by `npm run gen`. Do not edit.\n'
 const crd = HEADER + stringify(shardClusterCrd(), { lineWidth: 0, aliasDuplicateObjects: false })
@@ -26,6 +27,9 @@ const scraped = {
   sharder: metricsOf(read(RECORDED.sharder)),
 }
 
+const valuesSchema = JSON.parse(read('charts/shardcluster/values.schema.json')) as ValueSchema
+const values = parse(read('charts/shardcluster/values.yaml')) as object
+
 /** Replaces what stands between the markers `<!-- name -->` and `<!-- /name -->`. */
 function between(path: string, name: string, content: string, text = read(path)): string {
   const [before, rest] = text.split(`<!-- ${name} -->\n`)
@@ -39,6 +43,11 @@ const files: Record<string, string> = {
   // A plain file that a template reads, so that Helm upgrades it (it never upgrades what lies in a chart's crds/).
   'charts/shardcluster/files/shardcluster-crd.yaml': crd,
   'README.md': between('README.md', 'minimal', `\`\`\`yaml\n${read('crds/samples/minimal.yaml').trim()}\n\`\`\``),
+  'charts/shardcluster/README.md': between(
+    'charts/shardcluster/README.md',
+    'values',
+    valuesTable(valuesSchema, values),
+  ),
   'docs/api-reference.md': `# ShardCluster, field by field\n\nGenerated from \`src/api\` by \`npm run gen\`; \`kubectl explain shc.spec --recursive\` says the same.\n\n## spec\n\n${fieldTable('spec')}\n\n## status\n\n${fieldTable('status')}\n`,
 }
 

@@ -13,6 +13,7 @@ test('a release is these objects', async () => {
       "CustomResourceDefinition/shardclusters.shardcluster.dev",
       "Deployment/shardcluster",
       "Pod/shardcluster-test-ready",
+      "Pod/shardcluster-test-rights",
       "Role/shardcluster-leader-election",
       "RoleBinding/shardcluster-leader-election",
       "Service/shardcluster",

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { shardClusterSchema } from '../../src/api/shard-cluster.ts'
 import { CHART, helm, MONITORED, render } from './helm.ts'
 
 interface Schema {
@@ -107,4 +108,11 @@ describe('what a schema cannot say is said by a sentence', () => {
   test('the sample bot needs the simulator', async () => {
     await expect(render({ sampleBot: { enabled: true } })).rejects.toThrow('sampleBot.enabled needs simulator.enabled')
   })
+})
+
+test('the example that the chart shows is a ShardCluster', () => {
+  const { annotations } = parse(readFileSync(join(CHART, 'Chart.yaml'), 'utf8'))
+  const examples: unknown[] = parse(annotations['artifacthub.io/crdsExamples'])
+  expect(examples).toHaveLength(1)
+  for (const example of examples) expect(() => shardClusterSchema.parse(example)).not.toThrow()
 })
