@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { KubeConfig } from '@kubernetes/client-node'
 import { collectDefaultMetrics, Registry } from 'prom-client'
+import { startBotApi } from '../src/bot-api/server.ts'
 import { createManagerMetrics } from '../src/manager/metrics.ts'
 import { registerBuildInfo } from '../src/support/build-info.ts'
 import { systemClock } from '../src/support/clock.ts'
@@ -45,6 +46,7 @@ export async function runOperator(environment: Record<string, string | undefined
     ready: { caches: () => (caches.synced ? undefined : 'the first lists have not been read') },
     registry,
   })
+  const botApi = await startBotApi({ host: '0.0.0.0', port: config.apiPort, clock, logger })
   logger.info({ url: health.probeUrl, watch: config.watchNamespaces, identity }, 'the operator is up')
   const watching = new AbortController()
   const watches = caches.run(watching.signal)
@@ -64,7 +66,10 @@ export async function runOperator(environment: Record<string, string | undefined
         metrics,
         onStartedLeading: (term, signal) =>
           lead(
-            { ...shared, config, metrics, managerMetrics, fleetMetrics, transport, caches, identity, ending: stop },
+            {
+              ...{ ...shared, config, metrics, managerMetrics, fleetMetrics },
+              ...{ transport, caches, identity, botApi, ending: stop },
+            },
             term,
             signal,
           ),
@@ -75,6 +80,7 @@ export async function runOperator(environment: Record<string, string | undefined
   } finally {
     watching.abort()
     await watches
+    await botApi.close()
     await health.close()
     await transport.close()
   }

@@ -7,10 +7,18 @@ const spec = (objects: Rendered[], name: string) => find(objects, 'NetworkPolicy
 test('the pods of the release admit the given peers, each to its own', async () => {
   const objects = await render({
     ...EVERYTHING,
-    networkPolicy: { enabled: true, metricsFrom: peer('monitoring'), restProxyFrom: peer('bots') },
+    networkPolicy: {
+      enabled: true,
+      metricsFrom: peer('monitoring'),
+      apiFrom: peer('bots'),
+      restProxyFrom: peer('bots'),
+    },
   })
   const ingress = (name: string) => spec(objects, name)?.['ingress']
-  expect(ingress('shardcluster-operator')).toEqual([{ ports: [{ port: 'http' }], from: peer('monitoring') }])
+  expect(ingress('shardcluster-operator')).toEqual([
+    { ports: [{ port: 'http' }], from: peer('monitoring') },
+    { ports: [{ port: 'api' }], from: peer('bots') },
+  ])
   expect(ingress('shardcluster-rest-proxy')).toEqual([{ ports: [{ port: 'http' }], from: peer('bots') }])
   expect(ingress('shardcluster-simulator')).toEqual([{ ports: [{ port: 'http' }] }])
   expect(names(objects)).not.toContain('NetworkPolicy/shardcluster-workers')

@@ -17,6 +17,7 @@ test('a release is these objects', async () => {
       "Role/shardcluster-leader-election",
       "RoleBinding/shardcluster-leader-election",
       "Service/shardcluster",
+      "Service/shardcluster-api",
       "ServiceAccount/shardcluster",
     ]
   `)
@@ -83,13 +84,13 @@ describe('selectors', () => {
   test('each Service, PodDisruptionBudget and NetworkPolicy selects the pod of one Deployment', async () => {
     const objects = (await render(EVERYTHING)).filter(({ metadata: { name } }) => !name.endsWith('-workers'))
     const selecting = objects.filter(({ kind }) => /Service$|PodDisruptionBudget|NetworkPolicy/.test(kind))
-    expect(selecting).toHaveLength(9)
+    expect(selecting).toHaveLength(10)
     for (const object of selecting) {
       const selected = pods(objects).filter(({ metadata }) => matches(selectorOf(object), metadata.labels))
       expect(
         selected.map(({ metadata }) => metadata.name),
         `${object.kind}/${object.metadata.name}`,
-      ).toEqual([object.metadata.name.replace(/-operator$/, '')])
+      ).toEqual([object.metadata.name.replace(/-(operator|api)$/, '')])
     }
   })
 
@@ -97,11 +98,13 @@ describe('selectors', () => {
     const objects = await render(EVERYTHING)
     const services = objects.filter(({ kind }) => kind === 'Service')
     const served = services.map(({ metadata: { name }, spec }) => {
-      const ports = find(objects, 'Deployment', name).spec?.template?.spec.containers[0]?.ports ?? []
+      const deployment = name.replace(/-api$/, '')
+      const ports = find(objects, 'Deployment', deployment).spec?.template?.spec.containers[0]?.ports ?? []
       return [name, ports.find(({ name: port }) => port === spec?.ports?.[0]?.targetPort)?.containerPort]
     })
     expect(Object.fromEntries(served)).toEqual({
       shardcluster: 8081,
+      'shardcluster-api': 8083,
       'shardcluster-rest-proxy': 8000,
       'shardcluster-simulator': 8082,
       'shardcluster-sample-bot': 8090,
