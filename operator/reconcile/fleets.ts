@@ -85,20 +85,12 @@ export class Fleets {
 
   /** Each ShardCluster that is managed, as it is now: linear in the number of shards. */
   all(): ManagedFleet[] {
-    return [...this.#running].map(
-      ([
-        cluster,
-        {
-          manager,
-          cluster: { spec },
-        },
-      ]) => ({
-        cluster,
-        fleet: manager.fleet(),
-        totalWorkers: spec.totalWorkers,
-        reserve: spec.identify.reserve,
-      }),
-    )
+    return [...this.#running].map(([key, { manager, cluster }]) => ({
+      cluster: key,
+      fleet: manager.fleet(),
+      totalWorkers: cluster.spec.totalWorkers,
+      reserve: cluster.spec.identify.reserve,
+    }))
   }
 
   /** The bot of a ShardCluster that is managed. */

@@ -32,9 +32,10 @@ const queries = [...dashboard.matchAll(/"expr": ("(?:[^"\\]|\\.)*")/g)].map(([, 
 )
 
 let directory: string
-beforeAll(() => {
+beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'shardcluster-rules-'))
-})
+  await promtool(['--version'])
+}, 1_800_000)
 afterAll(() => rmSync(directory, { recursive: true }))
 
 const written = (name: string, content: object): string => {
@@ -45,7 +46,7 @@ const written = (name: string, content: object): string => {
 
 test('promtool has nothing to say about the rules', async () => {
   await expect(promtool(['check', 'rules', '--lint=all', '--lint-fatal', RULES])).resolves.toContain('SUCCESS')
-}, 1_800_000)
+})
 
 test('promtool understands every query of the dashboard', async () => {
   expect(queries.length).toBeGreaterThan(20)
@@ -157,5 +158,15 @@ describe('in the chart', () => {
     expect(JSON.parse(data['shardcluster.json'] ?? '')).toEqual(JSON.parse(dashboard))
     expect(metadata.labels).toMatchObject({ grafana_dashboard: '1' })
     expect(metadata.annotations).toEqual({ grafana_folder: 'Discord' })
+  })
+
+  test('the dashboard asks for the Lease of the release, and for nothing else by its name', async () => {
+    const values = { fullnameOverride: 'gateway', monitoring: { dashboard: { enabled: true } } }
+    const { data = {} } = find(await render(values), 'ConfigMap', 'gateway-dashboard')
+    const plain = JSON.stringify(JSON.parse(dashboard))
+    const changed = JSON.stringify(JSON.parse(data['shardcluster.json'] ?? ''))
+    const leader = (name: string) => `leader_election_master_status{name=\\"${name}\\"}`
+    expect(plain).toContain(leader('shardcluster'))
+    expect(changed).toBe(plain.replaceAll(leader('shardcluster'), leader('gateway')))
   })
 })
