@@ -3,10 +3,12 @@ import { KubeConfig } from '@kubernetes/client-node'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import { startBotApi } from '../src/bot-api/server.ts'
 import { createManagerMetrics } from '../src/manager/metrics.ts'
+import { registerBuildInfo } from '../src/support/build-info.ts'
 import { systemClock } from '../src/support/clock.ts'
 import { createLogger } from '../src/support/logger.ts'
 import { Caches } from './caches.ts'
 import { parseConfig } from './config.ts'
+import { createFleetMetrics } from './fleet-metrics.ts'
 import { onAbort } from './kube/call.ts'
 import { startHealthServer } from './kube/health.ts'
 import { type ElectionEnd, elect } from './kube/leader.ts'
@@ -29,6 +31,8 @@ export async function runOperator(environment: Record<string, string | undefined
   collectDefaultMetrics({ register: registry })
   const metrics = createKubeMetrics(registry)
   const managerMetrics = createManagerMetrics(registry)
+  const fleetMetrics = createFleetMetrics(registry)
+  registerBuildInfo(registry, 'shardcluster_build_info')
   const kubeConfig = new KubeConfig()
   kubeConfig.loadFromDefault()
   const transport = KubeTransport.fromConfig(kubeConfig, { clock, logger, metrics })
@@ -62,7 +66,10 @@ export async function runOperator(environment: Record<string, string | undefined
         metrics,
         onStartedLeading: (term, signal) =>
           lead(
-            { ...shared, config, metrics, managerMetrics, transport, caches, identity, botApi, ending: stop },
+            {
+              ...{ ...shared, config, metrics, managerMetrics, fleetMetrics },
+              ...{ transport, caches, identity, botApi, ending: stop },
+            },
             term,
             signal,
           ),
