@@ -7,6 +7,7 @@ import type { Logger } from '../src/support/logger.ts'
 import { apiSource } from './bot-api.ts'
 import { type Caches, clusterKey, ownerKey, tampered } from './caches.ts'
 import type { OperatorConfig } from './config.ts'
+import type { FleetMetrics } from './fleet-metrics.ts'
 import { ObjectClient } from './kube/apply.ts'
 import type { Transport } from './kube/call.ts'
 import { Controller } from './kube/controller.ts'
@@ -30,6 +31,7 @@ export interface LeadOptions {
   readonly logger: Logger
   readonly metrics: KubeMetrics
   readonly managerMetrics: ManagerMetrics
+  readonly fleetMetrics: FleetMetrics
   readonly identity: string
   readonly botApi: Pick<BotApi, 'serve'>
   /** Aborted when the process ends in good order, not when the Lease is lost: then another leader has spoken already. */
@@ -74,7 +76,10 @@ export async function lead(options: LeadOptions, term: number, signal: AbortSign
     pods: caches.pods.store,
   })
   const standDown = options.botApi.serve(apiSource({ clusters: caches.clusters.store, fleets, client }))
-  const unsubscribe = subscribe(caches, queue, reconciler)
+  const unsubscribe = [
+    ...subscribe(caches, queue, reconciler),
+    options.fleetMetrics.show({ fleets: () => fleets.all(), clusters: () => caches.clusters.store.list() }),
+  ]
   try {
     const controller = new Controller({
       name: 'shardcluster',

@@ -3,10 +3,12 @@ import { KubeConfig } from '@kubernetes/client-node'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import { startBotApi } from '../src/bot-api/server.ts'
 import { createManagerMetrics } from '../src/manager/metrics.ts'
+import { registerBuildInfo } from '../src/support/build-info.ts'
 import { systemClock } from '../src/support/clock.ts'
 import { createLogger } from '../src/support/logger.ts'
 import { Caches } from './caches.ts'
 import { parseConfig } from './config.ts'
+import { createFleetMetrics } from './fleet-metrics.ts'
 import { onAbort } from './kube/call.ts'
 import { onlyWhile } from './kube/guarded.ts'
 import { startHealthServer } from './kube/health.ts'
@@ -30,6 +32,8 @@ export async function runOperator(environment: Record<string, string | undefined
   collectDefaultMetrics({ register: registry })
   const metrics = createKubeMetrics(registry)
   const managerMetrics = createManagerMetrics(registry)
+  const fleetMetrics = createFleetMetrics(registry)
+  registerBuildInfo(registry, 'shardcluster_build_info')
   const kubeConfig = new KubeConfig()
   kubeConfig.loadFromDefault()
   const transport = KubeTransport.fromConfig(kubeConfig, { clock, logger, metrics })
@@ -64,8 +68,8 @@ export async function runOperator(environment: Record<string, string | undefined
         onStartedLeading: (term, signal, held) =>
           lead(
             {
-              ...{ ...shared, config, metrics, managerMetrics, caches, identity, botApi, ending: stop },
-              transport: onlyWhile(held, transport),
+              ...{ ...shared, config, metrics, managerMetrics, fleetMetrics },
+              ...{ transport: onlyWhile(held, transport), caches, identity, botApi, ending: stop },
             },
             term,
             signal,

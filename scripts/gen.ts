@@ -1,15 +1,17 @@
 /**
  * Writes what is generated, mostly from src/api: the CRD for `kubectl apply -f crds/`, the chart's copy of it, the table
- * of fields in the documentation, and the README's manifest; from src/bot-api the description of the bot API. `--check`
- * writes nothing and fails when a file is not what it would write.
+ * of fields in the documentation, the README's manifest, the tables of metrics and of the chart's values; from src/bot-api
+ * the description of the bot API. `--check` writes nothing and fails when a file is not what it would write.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { stringify } from 'yaml'
+import { parse, stringify } from 'yaml'
 import { shardClusterCrd } from '../src/api/crd.ts'
 import { fieldTable } from '../src/api/reference.ts'
 import { API_ERRORS } from '../src/bot-api/errors.ts'
 import { openApiDocument } from '../src/bot-api/openapi.ts'
+import { metricsOf, metricTable, RECORDED } from '../test/support/prometheus/scrape.ts'
+import { type ValueSchema, valuesTable } from './values-table.ts'
 
 const HEADER = '# Generated from src/api by `npm run gen`. Do not edit.\n'
 const crd = HEADER + stringify(shardClusterCrd(), { lineWidth: 0, aliasDuplicateObjects: false })
@@ -24,9 +26,16 @@ const read = (path: string) => {
   }
 }
 
+const scraped = {
+  operator: metricsOf(read(RECORDED.operator)),
+  sharder: metricsOf(read(RECORDED.sharder)),
+}
+
+const valuesSchema = JSON.parse(read('charts/shardcluster/values.schema.json')) as ValueSchema
+const values = parse(read('charts/shardcluster/values.yaml')) as object
+
 /** Replaces what stands between the markers `<!-- name -->` and `<!-- /name -->`. */
-function between(path: string, name: string, content: string): string {
-  const text = read(path)
+function between(path: string, name: string, content: string, text = read(path)): string {
   const [before, rest] = text.split(`<!-- ${name} -->\n`)
   const after = rest?.split(`<!-- /${name} -->`)[1]
   if (after === undefined) throw new Error(`${path} has no section <!-- ${name} --> ... <!-- /${name} -->`)
@@ -46,7 +55,23 @@ const files: Record<string, string> = {
   'docs/openapi.yaml': `# Generated from src/bot-api by \`npm run gen\`. Do not edit.\n${openApi}`,
   'docs/bot-api.md': between('docs/bot-api.md', 'codes', codeTable()),
   'README.md': between('README.md', 'minimal', `\`\`\`yaml\n${read('crds/samples/minimal.yaml').trim()}\n\`\`\``),
+  'charts/shardcluster/README.md': between(
+    'charts/shardcluster/README.md',
+    'values',
+    valuesTable(valuesSchema, values),
+  ),
   'docs/api-reference.md': `# ShardCluster, field by field\n\nGenerated from \`src/api\` by \`npm run gen\`; \`kubectl explain shc.spec --recursive\` says the same.\n\n## spec\n\n${fieldTable('spec')}\n\n## status\n\n${fieldTable('status')}\n`,
+}
+
+/** The sections of docs/metrics.md, and which metrics of the recorded scrapes each has. */
+const METRIC_TABLES = [
+  ['shardclusters', scraped.operator, /^shardcluster_/],
+  ['workers', scraped.sharder, /^shardcluster_/],
+  ['runtime', scraped.operator, /^(?!shardcluster_|process_|nodejs_)/],
+] as const
+for (const [section, metrics, wanted] of METRIC_TABLES) {
+  const path = 'docs/metrics.md'
+  files[path] = between(path, section, metricTable(metrics, wanted), files[path])
 }
 
 let stale = 0

@@ -1,5 +1,6 @@
 import { AggregatorRegistry, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { SHARD_STATES } from '../src/protocol/state.ts'
+import { registerBuildInfo } from '../src/support/build-info.ts'
 import type { StateBoard } from './state-board.ts'
 import type { GatewayWorker } from './worker.ts'
 
@@ -12,6 +13,7 @@ export class MainMetrics {
     this.#worker = worker
     // Event-loop delay, heap and resident memory under their usual names.
     collectDefaultMetrics({ register: this.#registry })
+    registerBuildInfo(this.#registry, 'shardcluster_worker_build_info')
     new Gauge({
       name: 'shardcluster_worker_shards',
       help: 'Shards of this worker by state.',

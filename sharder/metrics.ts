@@ -59,6 +59,7 @@ export function threadMetrics(registry: Registry, sinks: () => readonly SinkReco
   })
   const silences = counter('silence_kicks_total', 'Connections closed because their shard had no events any more.', [])
   const closes = counter('gateway_closes_total', 'Gateway connections that ended, by close code.', ['code'])
+  const faults = counter('gateway_faults_total', 'What the gateway sent and could not be used, by why.', ['reason'])
   const requests = counter('sink_requests_total', 'Attempts to hand a batch to a sink by result.', ['sink', 'result'])
   const delivered = counter('sink_events_total', 'Events that a sink confirmed.', ['sink'])
   const rtt = new Histogram({
@@ -125,6 +126,7 @@ export function threadMetrics(registry: Registry, sinks: () => readonly SinkReco
       },
       notResumed: (cause, result) => resumes.inc({ cause, result }),
       silenced: (shards) => silences.inc(shards),
+      fault: (reason) => faults.inc({ reason }),
       closed: (code) => closes.inc({ code: String(code) }),
       roundTrip: (milliseconds) => rtt.observe(milliseconds / 1_000),
     },

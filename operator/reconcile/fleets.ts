@@ -12,6 +12,7 @@ import type { WorkerRef } from '../../src/manager/ports.ts'
 import { type RestOptions, restSessionInfo } from '../../src/manager/session-info.ts'
 import type { Clock } from '../../src/support/clock.ts'
 import type { Logger } from '../../src/support/logger.ts'
+import type { ManagedFleet } from '../fleet-metrics.ts'
 import type { ObjectClient } from '../kube/apply.ts'
 import type { ObjectKey } from '../kube/objects.ts'
 import type { SharderKey } from '../manifests/key-secret.ts'
@@ -80,6 +81,16 @@ export class Fleets {
 
   get(key: ObjectKey): GatewayManager | undefined {
     return this.#running.get(key)?.manager
+  }
+
+  /** Each ShardCluster that is managed, as it is now: linear in the number of shards. */
+  all(): ManagedFleet[] {
+    return [...this.#running].map(([key, { manager, cluster }]) => ({
+      cluster: key,
+      fleet: manager.fleet(),
+      totalWorkers: cluster.spec.totalWorkers,
+      reserve: cluster.spec.identify.reserve,
+    }))
   }
 
   /** The bot of a ShardCluster that is managed. */

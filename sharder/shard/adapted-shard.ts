@@ -10,6 +10,8 @@ const SHARED_DECODER = new TextDecoder()
 
 /** Guards against a heartbeat_interval that would spin the process, in milliseconds. */
 const SHORTEST_HEARTBEAT_MS = 100
+/** Heartbeats that Discord asks for are sent this far apart at least, in milliseconds: one answers all in between. */
+const REQUESTED_APART_MS = 1_000
 
 /** The connection is discordeno's own business in its config; here the payloads are made elsewhere, without its token. */
 const CONNECTION = {
@@ -108,7 +110,7 @@ export abstract class AdaptedShard extends DiscordenoShard {
   }
 
   heartbeatRequested(): void {
-    this.beat()
+    if (Math.abs(Date.now() - (this.heart.lastBeat ?? 0)) >= REQUESTED_APART_MS) this.beat()
   }
 
   /** Whether a payload of the bot's can be sent now. */

@@ -1,7 +1,10 @@
-import { type DiscordGatewayPayload, type DiscordHello, GatewayOpcodes } from '@discordeno/types'
+import { type DiscordGatewayPayload, GatewayOpcodes } from '@discordeno/types'
 import type { GatewayOptions } from '../../src/protocol/commands.ts'
 import type { Cancel, Clock } from '../../src/support/clock.ts'
+import { CODECS } from './codec.ts'
 import { type Closed, Connection } from './connection.ts'
+import { type FaultReason, GatewayFault } from './gateway-fault.ts'
+import { heartbeatIntervalOf, type NewSession, sessionOf } from './gateway-fields.ts'
 import { gatewayUrl, identifyPayload, resumePayload } from './gateway-payloads.ts'
 import { hashType, head, readHead } from './payload-head.ts'
 import { exactlyAt, type IdentifyOutcome, notIdentified, type Permit } from './permit.ts'
@@ -9,6 +12,17 @@ import type { ShardTimings } from './timings.ts'
 
 const READY = hashType('READY')
 const RESUMED = hashType('RESUMED')
+
+/** What is read beside events. */
+const CONTROL: ReadonlySet<number> = new Set([
+  GatewayOpcodes.Heartbeat,
+  GatewayOpcodes.Reconnect,
+  GatewayOpcodes.InvalidSession,
+  GatewayOpcodes.Hello,
+  GatewayOpcodes.HeartbeatACK,
+])
+/** They are some hundred bytes long. What is longer would hold the thread up while it is parsed. */
+const LONGEST_CONTROL_BYTES = 64 * 1024
 
 /** What a connection is opened for. */
 export type Purpose =
@@ -23,12 +37,14 @@ export interface AttemptHost {
   hello(heartbeatInterval: number): void
   identifySent(at: number): void
   resumeSent(): void
-  /** READY or RESUMED, after `replayed` events. The payload itself follows by dispatch(). */
-  live(packet: DiscordGatewayPayload, at: number, replayed: number): void
+  /** READY with its session, or RESUMED, after `replayed` events. The payload itself follows by dispatch(). */
+  live(session: NewSession | undefined, at: number, replayed: number): void
   /** An event: op 0. Its head is in `head`. */
   dispatch(bytes: Buffer, from: number, to: number): void
   heartbeatRequested(): void
-  heartbeatAnswered(packet: DiscordGatewayPayload): void
+  heartbeatAnswered(): void
+  /** Something odd was passed over. */
+  odd(reason: FaultReason): void
 }
 
 export interface AttemptOptions {
@@ -65,6 +81,7 @@ export class Attempt {
   #reconnectAsked = false
   #invalidResumable: boolean | undefined
   #failure: IdentifyOutcome | undefined
+  #greeted = false
   /** Events came since the deadline was set: a long replay is no silence. */
   #progress = false
   /** Events that came before READY or RESUMED. */
@@ -79,7 +96,7 @@ export class Attempt {
     this.connection = new Connection({
       clock,
       url: gatewayUrl(purpose.permit ? gateway.url : purpose.url, gateway),
-      compressed: gateway.compression === 'ZlibStream',
+      codec: CODECS[gateway.compression],
       handshakeTimeoutMs: timings.handshake,
       onOpen,
       onPayload: (bytes, from, to) => this.#payload(bytes, from, to),
@@ -106,9 +123,10 @@ export class Attempt {
     readHead(bytes, from, to)
     this.#host.heard()
     if (head.op === GatewayOpcodes.Dispatch) {
+      if (head.seq < 0 || head.type === 0) checkEvent()
       if (this.#liveAt === undefined) this.#beforeLive(bytes, from, to)
       this.#host.dispatch(bytes, from, to)
-    } else this.#control(parse(bytes, from, to))
+    } else this.#control(bytes, from, to)
   }
 
   #beforeLive(bytes: Buffer, from: number, to: number): void {
@@ -117,35 +135,55 @@ export class Attempt {
       this.#replayed++
       return
     }
-    const packet = parse(bytes, from, to)
+    const session = this.#sessionOf(parse(bytes, from, to))
     this.#cancelDeadline()
     this.#liveAt = this.#options.clock.now()
-    this.#host.live(packet, this.#liveAt, this.#replayed)
+    this.#host.live(session, this.#liveAt, this.#replayed)
   }
 
-  #control(packet: DiscordGatewayPayload): void {
+  /** The new session in READY; undefined: RESUMED. @throws GatewayFault when it is not the one that was asked for. */
+  #sessionOf({ d }: DiscordGatewayPayload): NewSession | undefined {
+    const identified = this.#options.purpose.permit !== undefined
+    if (identified !== (head.type === READY))
+      throw new GatewayFault('payload', identified ? 'RESUMED after IDENTIFY' : 'READY after RESUME')
+    return identified ? sessionOf(d) : undefined
+  }
+
+  #control(bytes: Buffer, from: number, to: number): void {
+    // There have been new opcodes before, and there will be again.
+    if (!CONTROL.has(head.op)) {
+      this.#host.odd('opcode')
+      return
+    }
+    if (to - from > LONGEST_CONTROL_BYTES) throw new GatewayFault('size', `op ${head.op} is never so long`)
+    const packet = parse(bytes, from, to)
     switch (packet.op) {
       case GatewayOpcodes.Hello:
-        this.#hello((packet.d as DiscordHello).heartbeat_interval)
+        // Another one would send IDENTIFY twice.
+        if (this.#greeted) this.#host.odd('opcode')
+        else this.#hello(heartbeatIntervalOf(packet.d))
         break
       case GatewayOpcodes.Heartbeat:
         this.#host.heartbeatRequested()
         break
       case GatewayOpcodes.HeartbeatACK:
-        this.#host.heartbeatAnswered(packet)
+        this.#host.heartbeatAnswered()
         break
       case GatewayOpcodes.Reconnect:
         this.#reconnectAsked = true
         this.connection.close(4000, 'Discord asked to reconnect (op 7)')
         break
       case GatewayOpcodes.InvalidSession:
-        this.#invalidResumable = packet.d === true
+        if (typeof packet.d !== 'boolean') this.#host.odd('field')
+        // Only a clear no ends a session: to try it once more costs nothing.
+        this.#invalidResumable = packet.d !== false
         this.connection.close(4000, 'invalid session (op 9)')
     }
   }
 
   #hello(heartbeatInterval: number): void {
     const { purpose, clock, timings } = this.#options
+    this.#greeted = true
     this.#cancelDeadline()
     this.#host.hello(heartbeatInterval)
     if (!purpose.permit) {
@@ -210,6 +248,13 @@ export class Attempt {
 
 const NO_HELLO = 'HELLO did not come in time, no IDENTIFY was spent'
 const TOO_LATE = 'the socket was not ready at its slot, no IDENTIFY was spent'
+
+/** An event without a sequence could not be confirmed, one without a name not be told from others. @throws GatewayFault */
+function checkEvent(): void {
+  if (head.type === 0) throw new GatewayFault('field', 'an event without a name')
+  // RESUMED is no event of the session, and some gateways do not count it.
+  if (head.type !== RESUMED) throw new GatewayFault('field', 'an event without a sequence')
+}
 
 function parse(bytes: Buffer, from: number, to: number): DiscordGatewayPayload {
   return JSON.parse(bytes.toString('utf8', from, to)) as DiscordGatewayPayload

@@ -1,6 +1,9 @@
 import type { Clock } from '../../src/support/clock.ts'
+import type { Codec } from './codec.ts'
+import { type FaultReason, faultReason, GatewayFault } from './gateway-fault.ts'
 import { createInflater, type Inflater, MAX_PAYLOAD_BYTES, type OnPayload } from './inflater.ts'
 import { WebSocketClient } from './websocket/client.ts'
+import { CloseCode, type FrameError } from './websocket/protocol.ts'
 
 /** How one WebSocket ended. */
 export interface Closed {
@@ -9,13 +12,16 @@ export interface Closed {
   readonly reason: string
   /** This side ended it. */
   readonly byUs: boolean
+  /** This side ended it because of what was read. */
+  readonly fault?: FaultReason | undefined
 }
 
 export interface ConnectionOptions {
   readonly clock: Clock
   /** With `v`, `encoding` and `compress`. */
   readonly url: string
-  readonly compressed: boolean
+  /** undefined: payloads come as they are. */
+  readonly codec: Codec | undefined
   readonly handshakeTimeoutMs: number
   readonly onOpen: () => void
   /** Never called after close() or after the connection has closed. */
@@ -30,13 +36,14 @@ export class Connection {
   readonly #options: ConnectionOptions
   readonly #inflater: Inflater | undefined
   #over = false
-  #byUs: { readonly code: number; readonly reason: string } | undefined
+  #byUs: Omit<Closed, 'byUs'> | undefined
 
   constructor(options: ConnectionOptions) {
     this.#options = options
-    const { clock, url, compressed, handshakeTimeoutMs } = options
+    const { clock, url, codec, handshakeTimeoutMs } = options
     const payload: OnPayload = (bytes, from, to) => this.#payload(bytes, from, to)
-    const inflater = compressed ? createInflater(payload, (error) => this.close(4000, error.message)) : undefined
+    const inflater =
+      codec && createInflater(codec, payload, (error) => this.#fault(error, 'compression', error.message))
     this.#inflater = inflater
     this.#client = new WebSocketClient({
       url,
@@ -47,7 +54,7 @@ export class Connection {
       onMessage: inflater
         ? (bytes, from, to, binary) => (binary ? inflater.write(bytes, from, to) : payload(bytes, from, to))
         : payload,
-      onClosed: (code, reason) => this.#closed(code, reason),
+      onClosed: (code, reason, broken) => this.#closed(code, reason, broken),
     })
   }
 
@@ -75,10 +82,19 @@ export class Connection {
 
   /** Ends it: no payload is delivered from now on, and onClosed follows within a second. */
   close(code: number, reason: string): void {
+    this.#leave({ code, reason })
+  }
+
+  #leave(byUs: Omit<Closed, 'byUs'>): void {
     if (this.#over) return
     this.#over = true
-    this.#byUs = { code, reason }
-    this.#client.close(code, reason)
+    this.#byUs = byUs
+    this.#client.close(byUs.code, byUs.reason)
+  }
+
+  /** What was read cannot be used. 4000: the session lives on, and everything that was not read comes again. */
+  #fault(error: unknown, otherwise: FaultReason, reason: string): void {
+    this.#leave({ code: 4000, reason, fault: faultReason(error, otherwise) })
   }
 
   #opened(): void {
@@ -90,21 +106,26 @@ export class Connection {
     try {
       this.#options.onPayload(bytes, from, to)
     } catch (error) {
-      this.close(4000, `unreadable payload: ${error instanceof Error ? error.name : 'error'}`)
+      // What JSON.parse says quotes the payload.
+      const why = error instanceof GatewayFault ? error.message : error instanceof Error ? error.name : 'error'
+      this.#fault(error, 'payload', `unreadable payload: ${why}`)
     }
   }
 
-  #closed(code: number, reason: string): void {
+  #closed(code: number, reason: string, broken: FrameError | undefined): void {
     this.#over = true
     this.#inflater?.close()
-    const byUs = this.#byUs
-    this.#options.onClosed({
-      code: byUs?.code ?? code,
-      reason: byUs?.reason ?? reason,
-      byUs: byUs !== undefined,
-    })
+    const byUs = this.#byUs ?? (broken && byFrame(broken))
+    this.#options.onClosed({ ...(byUs ?? { code, reason }), byUs: byUs !== undefined })
   }
 }
+
+/** The WebSocket has closed itself over a frame. */
+const byFrame = ({ code, message }: FrameError): Omit<Closed, 'byUs'> => ({
+  code,
+  reason: message,
+  fault: code === CloseCode.TooBig ? 'size' : 'frame',
+})
 
 const READY_STATE_OPEN = 1
 const READY_STATE_CLOSED = 3

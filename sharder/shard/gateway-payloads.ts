@@ -1,4 +1,5 @@
 import type { GatewayOptions } from '../../src/protocol/commands.ts'
+import { CODECS } from './codec.ts'
 
 const PROPERTIES = { os: process.platform, browser: 'ShardCluster', device: 'ShardCluster' }
 
@@ -7,7 +8,8 @@ export function gatewayUrl(url: string, { version, compression }: GatewayOptions
   const parsed = new URL(url)
   parsed.searchParams.set('v', String(version))
   parsed.searchParams.set('encoding', 'json')
-  if (compression === 'ZlibStream') parsed.searchParams.set('compress', 'zlib-stream')
+  const codec = CODECS[compression]
+  if (codec) parsed.searchParams.set('compress', codec.query)
   return parsed.href
 }
 

@@ -1,4 +1,7 @@
-import { constants, createInflate, type Inflate } from 'node:zlib'
+import type { Transform } from 'node:stream'
+import type { Zlib } from 'node:zlib'
+import type { Codec } from './codec.ts'
+import { GatewayFault } from './gateway-fault.ts'
 
 /** Longest payload that is taken, inflated or not, in bytes: a GUILD_CREATE of the largest guilds is a few MB. */
 export const MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
@@ -15,10 +18,10 @@ export interface Inflater {
 }
 
 /** Makes one for a connection. `onError`: the stream is corrupt or a payload too large, and nothing more will come. */
-export type InflaterFactory = (onPayload: OnPayload, onError: (error: Error) => void) => Inflater
+export type InflaterFactory = (codec: Codec, onPayload: OnPayload, onError: (error: Error) => void) => Inflater
 
-/** What lies below node:zlib's stream. Not a public API: it is used when it looks like this, else the stream is. */
-interface NativeInflate {
+/** What lies below node:zlib's streams. Not a public API: it is used when it looks like this, else the stream is. */
+interface Native {
   readonly _handle: {
     writeSync(flush: number, input: Buffer, from: number, length: number, out: Buffer, at: number, room: number): void
   }
@@ -30,46 +33,37 @@ const SCRATCH_BYTES = 512 * 1024
 /** Shared by all connections of a thread: inflating is synchronous, so that one memory serves them in turn. */
 let scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
 
-/** Discord ends each payload with an empty stored block, 00 00 FF FF, which may itself be cut in two by messages. */
-class EndOfPayload {
-  #lastFour = 0xffffffff
-
-  /** Whether the stream so far, with [from, to) as its newest part, ends a payload. */
-  reachedBy(bytes: Buffer, from: number, to: number): boolean {
-    for (let i = Math.max(from, to - 4); i < to; i++)
-      this.#lastFour = ((this.#lastFour << 8) | (bytes[i] as number)) >>> 0
-    return this.#lastFour === 0x0000ffff
-  }
-}
-
 /**
- * zlib-stream on this thread, into shared memory. A hop to libuv's thread pool and back costs three times what it takes
+ * A compressed stream on this thread, into shared memory. A hop to libuv's thread pool and back costs three times what it takes
  * to inflate an event, and its four threads would be shared by 500 shards.
  */
-export const createInflater: InflaterFactory = (onPayload, onError) => {
+export const createInflater: InflaterFactory = (codec, onPayload, onError) => {
   // The stream itself never inflates, so its own output buffer is as small as it may be.
-  const stream = createInflate({ chunkSize: 64 })
-  if (isNative(stream)) return new NativeInflater(stream, onPayload, onError)
+  const stream = codec.open(64)
+  if (isNative(stream)) return new NativeInflater(codec, stream, onPayload, onError)
   stream.close()
-  return createStreamInflater(onPayload, onError)
+  return createStreamInflater(codec, onPayload, onError)
 }
 
-function isNative(stream: unknown): stream is NativeInflate & Inflate {
-  const { _handle, _writeState } = stream as Partial<NativeInflate>
+function isNative(stream: unknown): stream is Native & Transform & Zlib {
+  const { _handle, _writeState } = stream as Partial<Native>
   return typeof _handle?.writeSync === 'function' && _writeState instanceof Uint32Array
 }
 
 class NativeInflater implements Inflater {
-  readonly #stream: NativeInflate & Inflate
+  readonly #codec: Codec
+  readonly #stream: Native & Transform & Zlib
   readonly #onPayload: OnPayload
   readonly #onError: (error: Error) => void
   /** The start of a payload that comes in several messages. */
   #held: Buffer | undefined
-  readonly #end = new EndOfPayload()
+  readonly #end: ReturnType<Codec['end']>
   #cause: Error | undefined
   #over = false
 
-  constructor(stream: NativeInflate & Inflate, onPayload: OnPayload, onError: (error: Error) => void) {
+  constructor(codec: Codec, stream: Native & Transform & Zlib, onPayload: OnPayload, onError: (error: Error) => void) {
+    this.#codec = codec
+    this.#end = codec.end()
     this.#stream = stream
     this.#onPayload = onPayload
     this.#onError = onError
@@ -80,16 +74,17 @@ class NativeInflater implements Inflater {
 
   write(bytes: Buffer, from: number, to: number): void {
     if (this.#over) return
-    let end: number
+    const joined = this.#held !== undefined
     try {
-      end = this.#inflate(bytes, from, to)
+      const end = this.#inflate(bytes, from, to)
+      const whole = this.#end.reachedBy(bytes, from, to)
+      if (!whole) this.#held = Buffer.from(scratch.subarray(0, end))
+      else if (joined || end > this.#codec.surelyWhole || end === 0) checkWhole(scratch, end, this.#codec)
+      if (whole) this.#onPayload(scratch, 0, end)
     } catch (error) {
       this.#over = true
       this.#onError(error as Error)
-      return
     }
-    if (this.#end.reachedBy(bytes, from, to)) this.#onPayload(scratch, 0, end)
-    else this.#held = Buffer.from(scratch.subarray(0, end))
     if (scratch.length > 8 * SCRATCH_BYTES) scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
   }
 
@@ -101,17 +96,18 @@ class NativeInflater implements Inflater {
 
   /** @returns how much of `scratch` is used. */
   #inflate(bytes: Buffer, from: number, to: number): number {
+    const { name, flush } = this.#codec
     let end = this.#takeHeld()
     let left = to - from
     for (let full = true; left > 0 || full; ) {
       if (end === scratch.length) grow(end)
       const room = scratch.length - end
       const { _handle, _writeState } = this.#stream
-      _handle.writeSync(constants.Z_SYNC_FLUSH, bytes, to - left, left, scratch, end, room)
-      if (this.#stream.destroyed) throw new Error('the zlib stream is corrupt', { cause: this.#cause })
+      _handle.writeSync(flush, bytes, to - left, left, scratch, end, room)
+      if (this.#stream.destroyed) throw corrupt(name, this.#cause)
       const [roomLeft = 0, inputLeft = 0] = _writeState
       // Neither read nor written, with room for both: the stream has ended, which a gateway's never does.
-      if (left > 0 && inputLeft === left && roomLeft === room) throw new Error('the zlib stream has ended')
+      if (left > 0 && inputLeft === left && roomLeft === room) throw ended(name)
       end += room - roomLeft
       left = inputLeft
       full = roomLeft === 0
@@ -129,41 +125,71 @@ class NativeInflater implements Inflater {
 }
 
 function grow(used: number): void {
-  if (scratch.length >= MAX_PAYLOAD_BYTES) throw new Error(`a payload inflates to more than ${MAX_PAYLOAD_BYTES} bytes`)
+  if (scratch.length >= MAX_PAYLOAD_BYTES) throw tooLarge()
   const larger = Buffer.allocUnsafeSlow(scratch.length * 2)
   scratch.copy(larger, 0, 0, used)
   scratch = larger
 }
 
-/** The same on node:zlib's public stream, for a Node that looks different inside. Payloads come a moment later. */
-export const createStreamInflater: InflaterFactory = (onPayload, onError) => {
-  const stream = createInflate({ chunkSize: 16 * 1024, flush: constants.Z_SYNC_FLUSH })
+/**
+ * A stream has no checksum before its end. Where bytes may be missing from a payload without the stream noticing, which
+ * no gateway was ever seen to do, it is parsed once: what is put together wrongly is no JSON.
+ * @throws GatewayFault
+ */
+function checkWhole(bytes: Buffer, length: number, { name }: Codec): void {
+  try {
+    JSON.parse(bytes.toString('utf8', 0, length))
+  } catch (cause) {
+    throw new GatewayFault('compression', `the ${name} stream lacks a part of a payload`, { cause })
+  }
+}
+
+const corrupt = (name: string, cause: unknown) =>
+  new GatewayFault('compression', `the ${name} stream is corrupt`, { cause })
+const ended = (name: string) => new GatewayFault('compression', `the ${name} stream has ended`)
+const tooLarge = () => new GatewayFault('size', `a payload inflates to more than ${MAX_PAYLOAD_BYTES} bytes`)
+
+/** The same on node:zlib's public streams, for a Node that looks different inside. Payloads come a moment later. */
+export const createStreamInflater: InflaterFactory = (codec, onPayload, onError) => {
+  const stream = codec.open(16 * 1024)
   let parts: Buffer[] = []
   let size = 0
+  let messages = 0
   let over = false
-  const end = new EndOfPayload()
+  const end = codec.end()
   const fail = (error: Error) => {
     if (over) return
     over = true
+    parts = []
     onError(error)
   }
-  stream.on('error', (cause) => fail(new Error('the zlib stream is corrupt', { cause })))
-  stream.on('end', () => fail(new Error('the zlib stream has ended')))
+  stream.on('error', (cause) => fail(corrupt(codec.name, cause)))
+  stream.on('end', () => fail(ended(codec.name)))
   stream.on('data', (part: Buffer) => {
     size += part.length
-    if (size > MAX_PAYLOAD_BYTES) fail(new Error(`a payload inflates to more than ${MAX_PAYLOAD_BYTES} bytes`))
-    else parts.push(part)
+    if (size > MAX_PAYLOAD_BYTES) fail(tooLarge())
+    else if (!over) parts.push(part)
   })
+  const payload = () => {
+    const all = Buffer.concat(parts, size)
+    const joined = messages > 1
+    parts = []
+    size = messages = 0
+    if (joined || all.length > codec.surelyWhole || all.length === 0) checkWhole(all, all.length, codec)
+    onPayload(all, 0, all.length)
+  }
   return {
     write(bytes, from, to) {
       if (over) return
       const whole = end.reachedBy(bytes, from, to)
       stream.write(Buffer.from(bytes.subarray(from, to)), () => {
+        messages++
         if (!whole || over) return
-        const all = Buffer.concat(parts, size)
-        parts = []
-        size = 0
-        onPayload(all, 0, all.length)
+        try {
+          payload()
+        } catch (error) {
+          fail(error as Error)
+        }
       })
     },
     close() {

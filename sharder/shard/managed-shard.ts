@@ -1,10 +1,11 @@
 import { ShardState } from '@discordeno/gateway'
-import type { DiscordGatewayPayload, DiscordReady } from '@discordeno/types'
 import type { SessionEnd, ShardStateName } from '../../src/protocol/state.ts'
 import { sleep } from '../../src/support/clock.ts'
 import { afterClose } from './after-close.ts'
 import { Attempt, type AttemptEnded, type AttemptHost, type Purpose } from './attempt.ts'
 import { ConnectionLog, type ShardHistory } from './connection-log.ts'
+import type { FaultReason } from './gateway-fault.ts'
+import type { NewSession } from './gateway-fields.ts'
 import { identifyFailure, notOpened, parkedFailure } from './identify-failure.ts'
 import { type IdentifyOutcome, notIdentified, type Permit } from './permit.ts'
 import { type ResumeCause, resumeCause } from './resume-cause.ts'
@@ -114,14 +115,15 @@ export class ManagedShard extends SessionShard implements AttemptHost {
     this.#log.resumeSent()
   }
 
-  live(packet: DiscordGatewayPayload, at: number, replayed: number): void {
-    const ready = packet.t === 'READY'
-    if (ready) this.beginSession((packet.d as DiscordReady).session_id, at)
-    this.#countLive(ready, at, replayed)
+  odd(reason: FaultReason): void {
+    this.environment.counts.fault(reason)
+  }
+
+  live(session: NewSession | undefined, at: number, replayed: number): void {
+    if (session) this.beginSession(session, at)
+    this.#countLive(session !== undefined, at, replayed)
     this.nowLive()
     this.#log.live()
-    // Sets the state, and the session of READY; nothing in it waits.
-    void this.handleDiscordPacket(packet)
     this.#permit?.settle({ identified: true, identifiedMsAgo: at - (this.#log.identifiedAt ?? at) })
     this.#permit = undefined
     this.#become(ShardState.Connected)
@@ -191,11 +193,13 @@ export class ManagedShard extends SessionShard implements AttemptHost {
     const now = clock.now()
     this.#log.ended(ended, now, timings.healthy)
     counts.closed(ended.code)
+    if (ended.fault) this.odd(ended.fault)
     if (ended.liveAt === undefined) this.#notLive(ended, permit, now)
     else this.#lost(ended, now)
     const next = afterClose(ended, this.#log.dubiousBefore)
     this.#log.judged(ended)
-    logger.debug({ shard: this.id, code: ended.code, reason: ended.reason, next }, 'a connection ended')
+    const level = ended.fault ? 'warn' : 'debug'
+    logger[level]({ shard: this.id, code: ended.code, reason: ended.reason, next }, 'a connection ended')
     if (next === 'drop') this.#forget(ended.invalidResumable === undefined ? 'CLOSED' : 'INVALIDATED')
     if (next === 'park') this.#become(ShardState.Offline)
     else if (ended.invalidResumable !== undefined) {

@@ -1,3 +1,5 @@
+import type { FaultReason } from './gateway-fault.ts'
+
 /** Why a shard resumes. */
 export type ResumeCause =
   /** A killed process left its session in this pod. */
@@ -18,6 +20,8 @@ export type ResumeCause =
   | 'zombie'
   /** No event came for much longer than is usual for this shard. */
   | 'silence'
+  /** What was read could not be used. */
+  | 'fault'
   /** This side gave the connection up for another reason. */
   | 'other'
 
@@ -30,12 +34,15 @@ export interface CauseOf {
   readonly byUs: boolean
   readonly reconnectAsked: boolean
   readonly invalidResumable: boolean | undefined
+  /** What was wrong with what was read. */
+  readonly fault?: FaultReason | undefined
 }
 
 /** Why a shard resumes after a live connection that ended; `leaving`: this side had left it. */
 export function resumeCause(ended: CauseOf, leaving: Leaving | undefined): ResumeCause {
   if (ended.reconnectAsked) return 'op7'
   if (ended.invalidResumable !== undefined) return 'op9'
+  if (ended.fault !== undefined) return 'fault'
   if (ended.byUs) return leaving ?? 'other'
   return ended.code === 1005 || ended.code === 1006 ? 'lost' : 'close'
 }

@@ -1,12 +1,17 @@
 import { ShardState } from '@discordeno/gateway'
-import type { DiscordGatewayPayload } from '@discordeno/types'
+import { GatewayOpcodes } from '@discordeno/types'
 import type { SessionEnd } from '../../src/protocol/state.ts'
 import type { Feed } from '../sinks/sink.ts'
 import { AdaptedShard } from './adapted-shard.ts'
 import type { Purpose } from './attempt.ts'
+import { GatewayFault } from './gateway-fault.ts'
+import { isGatewayUrl, type NewSession } from './gateway-fields.ts'
 import { head } from './payload-head.ts'
 import type { ShardEnvironment } from './shard-environment.ts'
 import type { SessionState } from './summary.ts'
+
+/** No event is so far ahead of the one before: a RESUME from such a sequence would end the session. */
+const FARTHEST_AHEAD = 1_000_000
 
 /** A shard's session, and the feed its events go to: both begin and end together. */
 export abstract class SessionShard extends AdaptedShard {
@@ -65,14 +70,16 @@ export abstract class SessionShard extends AdaptedShard {
 
   /** An event: op 0. */
   dispatch(bytes: Buffer, from: number, to: number): void {
-    if (head.seq >= 0) this.previousSequenceNumber = head.seq
-    this.#feed.add(bytes, from, to, this.previousSequenceNumber ?? 0)
+    const previous = this.previousSequenceNumber ?? 0
+    if (head.seq > previous) this.#advance(previous)
+    else if (head.seq >= 0) this.environment.counts.fault('sequence')
+    this.#feed.add(bytes, from, to, head.seq >= 0 ? head.seq : previous)
     this.environment.counts.event(bytes)
   }
 
-  heartbeatAnswered(packet: DiscordGatewayPayload): void {
-    // discordeno takes the round trip. Its sequence handling wants `s: null`, which some gateways leave out.
-    void this.handleDiscordPacket({ ...packet, s: null })
+  heartbeatAnswered(): void {
+    // discordeno takes the round trip. It gets nothing of what was read: it would take a name of READY for READY.
+    void this.handleDiscordPacket({ op: GatewayOpcodes.HeartbeatACK, t: null, s: null, d: null })
     if (this.heart.rtt !== undefined) this.environment.counts.roundTrip(this.heart.rtt)
   }
 
@@ -93,11 +100,17 @@ export abstract class SessionShard extends AdaptedShard {
   }
 
   /** READY is about to be handled: what is read from now on is of a new session. */
-  protected beginSession(sessionId: string, at: number): void {
+  protected beginSession({ sessionId, resumeGatewayUrl }: NewSession, at: number): void {
+    const { totalShards, gateway } = this.environment.settings()
+    if (resumeGatewayUrl === undefined) this.environment.counts.fault('field')
+    this.sessionId = sessionId
+    // A session can be resumed by the front door too.
+    this.resumeGatewayUrl = resumeGatewayUrl ?? gateway.url
+    this.previousSequenceNumber = null
     this.#readyAt = at
     this.#ended = undefined
     this.#feed = this.environment.openFeed(this.id, 0, sessionId)
-    this.#totalShards = this.environment.settings().totalShards
+    this.#totalShards = totalShards
   }
 
   protected forgetSession(ended: SessionEnd): void {
@@ -120,6 +133,13 @@ export abstract class SessionShard extends AdaptedShard {
   /** In this process nothing that was read is lost: it goes on after the last sequence read, confirmed or not. */
   protected resumption(): Purpose {
     const { sessionId = '', resumeGatewayUrl, previousSequenceNumber } = this
-    return { url: resumeGatewayUrl, sessionId, sequence: previousSequenceNumber ?? 0 }
+    const url = isGatewayUrl(resumeGatewayUrl) ? resumeGatewayUrl : this.environment.settings().gateway.url
+    return { url, sessionId, sequence: previousSequenceNumber ?? 0 }
+  }
+
+  /** An event that is far ahead of all others is no next one. @throws GatewayFault */
+  #advance(previous: number): void {
+    if (head.seq - previous > FARTHEST_AHEAD) throw new GatewayFault('sequence', 'a sequence far ahead of the last')
+    this.previousSequenceNumber = head.seq
   }
 }

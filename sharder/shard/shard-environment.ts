@@ -3,6 +3,7 @@ import type { Clock } from '../../src/support/clock.ts'
 import type { Logger } from '../../src/support/logger.ts'
 import type { Feed } from '../sinks/sink.ts'
 import type { ConnectGate } from './connect-gate.ts'
+import type { FaultReason } from './gateway-fault.ts'
 import type { ResumeCause } from './resume-cause.ts'
 import type { ResumePace } from './resume-pace.ts'
 import type { ShardTimings } from './timings.ts'
@@ -22,6 +23,8 @@ export interface ShardCounts {
   resumed(cause: ResumeCause, replayed: number, gapMs: number | undefined): void
   notResumed(cause: ResumeCause, result: 'CLOSED' | 'INVALID_SESSION' | 'EXPIRED'): void
   closed(code: number): void
+  /** The gateway sent something that could not be used. */
+  fault(reason: FaultReason): void
   /** So many shards were left because no events came. */
   silenced(shards: number): void
   roundTrip(milliseconds: number): void

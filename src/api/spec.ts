@@ -49,9 +49,11 @@ const gateway = z
       ),
     version: z.int().min(9).max(10).default(10).describe('Version of the gateway protocol.'),
     compression: z
-      .enum(['None', 'ZlibStream'])
+      .enum(['None', 'ZlibStream', 'ZstdStream'])
       .default('None')
-      .describe('Transport compression. None costs the least CPU; ZlibStream saves about nine tenths of the traffic.'),
+      .describe(
+        'Transport compression. None costs the least CPU and memory. ZlibStream saves about nine tenths of the traffic. ZstdStream saves as much for half the CPU, but takes 430 KB of memory a shard instead of 40.',
+      ),
     presence: z
       .record(z.string(), z.unknown())
       .meta({ ...PRESERVE_UNKNOWN })

@@ -1,19 +1,15 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { z } from 'zod'
+import { VERSION } from '../support/version.ts'
 
 /**
  * The one program: `shardcluster <command>`. A command's code is loaded when it is called: a sharder must not pay for
  * the Kubernetes client, nor the operator for discordeno.
  */
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string
-}
-
 const program = new Command('shardcluster')
   .description('The Discord gateway of large bots, on Kubernetes')
-  .version(version)
+  .version(VERSION)
 
 const commands: Record<string, () => Promise<Command>> = {
   operator: async () => (await import('../../operator/command.ts')).operatorCommand(),

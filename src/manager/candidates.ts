@@ -25,6 +25,8 @@ export interface CandidateContext {
 export class Candidates {
   readonly #options: CandidateOptions
   readonly #waiting = new Map<number, Candidate>()
+  /** When each began to wait, on the injected clock: counting anew does not change it. */
+  readonly #since = new Map<number, number>()
 
   constructor(options: CandidateOptions) {
     this.#options = options
@@ -42,11 +44,25 @@ export class Candidates {
     this.#waiting.delete(shardId)
   }
 
+  /** The shard got its slot. @returns when it began to wait for it, on the injected clock. */
+  granted(shardId: number): number | undefined {
+    const since = this.#since.get(shardId)
+    this.connected(shardId)
+    return since
+  }
+
+  /** The shard needs no slot any more. */
+  connected(shardId: number): void {
+    this.#waiting.delete(shardId)
+    this.#since.delete(shardId)
+  }
+
   /** The shard waits; `record` is what its worker says of it. */
   add(record: ShardRecord, { desired, totalShards, maxConcurrency, now }: CandidateContext): void {
     const { cluster, sessions, attempts } = this.#options
     const { shardId } = record
     const { order, reserve } = desired.identify
+    if (!this.#since.has(shardId)) this.#since.set(shardId, now)
     this.#waiting.set(shardId, {
       cluster,
       shardId,

@@ -168,7 +168,8 @@ export class GatewayManager implements IdentifySource {
     const link = this.#linkOf(shardId)
     if (!link) return { sentAt: undefined, tooEarly: false }
     this.#identifying.add(shardId)
-    this.#candidates.remove(shardId)
+    const since = this.#candidates.granted(shardId)
+    if (since !== undefined) this.#options.metrics.waited(this.cluster, Math.max(0, grant.slotAt - since))
     const outcome = await this.#permit.use(grant, link)
     this.#recountShard(shardId)
     this.#options.onChange()
@@ -210,6 +211,7 @@ export class GatewayManager implements IdentifySource {
     }
     if (record.state === 'Connected') {
       this.#attempts.connected(shardId)
+      this.#candidates.connected(shardId)
       this.#handOver.arrived(shardId, link.ref.ordinal)
     }
   }

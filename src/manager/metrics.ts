@@ -5,6 +5,8 @@ import type { IdentifyCause } from './identify-cause.ts'
 export interface ManagerMetrics {
   /** An IDENTIFY was sent, or may have been: one of the daily budget. `result`: `READY`, or the failure's code. */
   identify(cluster: string, cause: IdentifyCause, result: string): void
+  /** A shard was given its slot, so many milliseconds after it began to wait for one. */
+  waited(cluster: string, milliseconds: number): void
   /** A shard that one worker gave up is connected on another, after so many milliseconds. */
   handedOver(cluster: string, milliseconds: number): void
   /** Shards that were given to a worker with a session to resume, and without one. */
@@ -18,6 +20,14 @@ export function createManagerMetrics(registry: Registry): ManagerMetrics {
     name: 'shardcluster_identifies_total',
     help: 'IDENTIFYs of the daily budget that were spent, by why they were needed and what came of them.',
     labelNames: ['cluster', 'cause', 'result'],
+    registers,
+  })
+  const waits = new Histogram({
+    name: 'shardcluster_identify_wait_seconds',
+    help: 'Time from a shard needing an IDENTIFY, or failing at one, to its slot: its bucket, the budget and back-off.',
+    labelNames: ['cluster'],
+    // A start of 5,000 shards in one bucket lasts seven hours.
+    buckets: [0.1, 1, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 14_400],
     registers,
   })
   const handOvers = new Histogram({
@@ -35,6 +45,7 @@ export function createManagerMetrics(registry: Registry): ManagerMetrics {
   })
   return {
     identify: (cluster, cause, result) => identifies.inc({ cluster, cause, result }),
+    waited: (cluster, milliseconds) => waits.observe({ cluster }, milliseconds / 1_000),
     handedOver: (cluster, milliseconds) => handOvers.observe({ cluster }, milliseconds / 1_000),
     assigned(cluster, withSession, without) {
       if (withSession > 0) assigned.inc({ cluster, session: 'known' }, withSession)

@@ -18,7 +18,7 @@ export const gatewayOptionsSchema = z.object({
   version: z.int().min(1),
   /** The bit field of https://discord.com/developers/docs/events/gateway#gateway-intents */
   intents: z.int().min(0),
-  compression: z.enum(['None', 'ZlibStream']),
+  compression: z.enum(['None', 'ZlibStream', 'ZstdStream']),
   presence: z.record(z.string(), z.unknown()).optional(),
 })
 export type GatewayOptions = z.infer<typeof gatewayOptionsSchema>

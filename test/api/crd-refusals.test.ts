@@ -48,7 +48,11 @@ const LIMITS: [string, (spec: Json) => void, RegExp][] = [
   ['a REST proxy without scheme', set('rest.baseUrl', 'rest-proxy:8000'), /baseUrl.*should match/],
   ['an impatient REST proxy', set('rest.timeoutSeconds', 0), /timeoutSeconds.*greater than or equal to 1/],
   ['an old gateway', set('gateway.version', 8), /gateway.version.*greater than or equal to 9/],
-  ['an unknown compression', set('gateway.compression', 'zlib'), /Unsupported value: "zlib".*"None", "ZlibStream"/],
+  [
+    'an unknown compression',
+    set('gateway.compression', 'zlib'),
+    /Unsupported value: "zlib".*"None", "ZlibStream", "ZstdStream"/,
+  ],
   ['an unknown order', set('identify.order', 'spread'), /Unsupported value: "spread".*"Spread", "Strict"/],
   ['a negative reserve', set('identify.reserve', -1), /reserve.*greater than or equal to 0/],
   ['a window of nothing', set('identify.windowMilliseconds', 10), /windowMilliseconds.*greater than or equal to 50/],

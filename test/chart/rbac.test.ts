@@ -14,7 +14,8 @@ const lines = (rules: readonly Rule[] = []) =>
     )
     .sort()
 
-// That it is enough shows test/api/operator/sessions.test.ts, whose operator has these rights and no others.
+// That it is enough shows test/api/operator/sessions.test.ts, whose operator has these rights and no others; that nothing
+// of it is too much, test/api/operator/rights.test.ts, which takes each away.
 test('the operator may do this, and nothing else', async () => {
   const objects = await render()
   expect(lines(find(objects, 'ClusterRole', 'shardcluster').rules)).toMatchInlineSnapshot(`

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { CHART, EVERYTHING, helm, render } from './helm.ts'
+import { shardClusterSchema } from '../../src/api/shard-cluster.ts'
+import { CHART, helm, MONITORED, render } from './helm.ts'
 
 interface Schema {
   readonly type?: string
@@ -16,7 +17,7 @@ const schema: Schema = JSON.parse(readFileSync(join(CHART, 'values.schema.json')
 
 test.for([
   ['the defaults', {}],
-  ['everything switched on', EVERYTHING],
+  ['everything switched on', MONITORED],
   ['chosen namespaces', { watchNamespaces: ['one', 'two'] }],
 ] as const)('helm lint has nothing to say about %s', async ([, given]) => {
   const said = await helm(['lint', '--strict', CHART, '--values=-'], { input: JSON.stringify(given) })
@@ -68,6 +69,15 @@ describe('refused with the path', () => {
     [{ api: { port: 8083 } }, /\/api.*additional properties 'port'/],
     [{ api: { service: { port: 65_536 } } }, /\/api\/service\/port.*maximum/],
     [{ podLabels: { team: 1 } }, /\/podLabels\/team.*want string/],
+    [
+      { monitoring: { serviceMonitor: { interval: 'often' } } },
+      /\/monitoring\/serviceMonitor\/interval.*does not match/,
+    ],
+    [{ monitoring: { workers: { enable: true } } }, /\/monitoring\/workers.*additional properties 'enable'/],
+    [
+      { networkPolicy: { workers: { namespaces: ['Bots'] } } },
+      /\/networkPolicy\/workers\/namespaces\/0.*does not match/,
+    ],
     [{ simulator: { timeScale: 0 } }, /\/simulator\/timeScale.*exclusiveMinimum/],
     [{ simulator: { identifyWindowMilliseconds: 10 } }, /\/simulator\/identifyWindowMilliseconds.*minimum/],
     [{ restProxy: { discordUrl: 'discord.com' } }, /\/restProxy\/discordUrl.*does not match pattern/],
@@ -92,7 +102,19 @@ describe('what a schema cannot say is said by a sentence', () => {
     await expect(render({ restProxy })).rejects.toThrow('restProxy.authorizationSecretRef.name is empty')
   })
 
+  test('the operator is not scraped twice', async () => {
+    const monitoring = { serviceMonitor: { enabled: true }, podMonitor: { enabled: true } }
+    await expect(render({ monitoring })).rejects.toThrow('would scrape the operator twice: choose one')
+  })
+
   test('the sample bot needs the simulator', async () => {
     await expect(render({ sampleBot: { enabled: true } })).rejects.toThrow('sampleBot.enabled needs simulator.enabled')
   })
+})
+
+test('the example that the chart shows is a ShardCluster', () => {
+  const { annotations } = parse(readFileSync(join(CHART, 'Chart.yaml'), 'utf8'))
+  const examples: unknown[] = parse(annotations['artifacthub.io/crdsExamples'])
+  expect(examples).toHaveLength(1)
+  for (const example of examples) expect(() => shardClusterSchema.parse(example)).not.toThrow()
 })

@@ -120,6 +120,12 @@ describe('the quickstart of the README', () => {
     expect(identifies).toEqual(Array(SHARDS).fill(1))
   })
 
+  it('answers helm test: the operator is ready and may do what it must', async () => {
+    const said = await cluster.helm(['test', 'shardcluster', '--logs'], { timeoutMs: 300_000 })
+    expect(said.match(/Phase:\s+Succeeded/g)).toHaveLength(2)
+    expect(said).toMatch(/(\d+) of \1 rights are there\./)
+  })
+
   it('shows what goes on', async () => {
     const [head = '', row = ''] = (await command('kubectl get shc')).split('\n')
     expect(head).toMatch(/^NAME\s+SHARDS\s+WORKERS\s+NEW\s+READY\s+REASON\s+AGE/)

@@ -34,6 +34,20 @@ app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
+{{/* What selects the workers of every ShardCluster: labels that the operator sets, see docs/labels-and-annotations.md. */}}
+{{- define "shardcluster.workerSelector" -}}
+app.kubernetes.io/managed-by: shardcluster-operator
+app.kubernetes.io/component: sharder
+{{- end }}
+
+{{/* Labels of an object that the Prometheus operator reads: (list $ "operator"). */}}
+{{- define "shardcluster.monitoringLabels" -}}
+{{ include "shardcluster.componentLabels" . }}
+{{- with (index . 0).Values.monitoring.labels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
 {{- define "shardcluster.serviceAccountName" -}}
 {{- .Values.serviceAccount.name | default (ternary (include "shardcluster.fullname" .) "default" .Values.serviceAccount.create) }}
 {{- end }}

@@ -18,9 +18,10 @@ export interface ClientOptions {
   readonly onMessage: FrameListener['message']
   /**
    * Called exactly once, when the socket is gone. `code`: of the peer's close frame, 1005 when it had none, 1006 when
-   * there was no close frame. `reason`: the peer's, or else what went wrong.
+   * there was no close frame. `reason`: the peer's, or else what went wrong. `broken`: why this side closed, if it was
+   * over a frame.
    */
-  readonly onClosed: (code: number, reason: string) => void
+  readonly onClosed: (code: number, reason: string, broken?: FrameError) => void
 }
 
 /** How long a peer may take to end a connection that is being closed, in milliseconds. */
@@ -41,6 +42,7 @@ export class WebSocketClient {
   #paused = false
   #code: number = CloseCode.Abnormal
   #reason = ''
+  #broken: FrameError | undefined
   /** Of the handshake, then of the close. */
   #cancelTimer: Cancel
 
@@ -114,7 +116,10 @@ export class WebSocketClient {
     } catch (error) {
       if (!(error instanceof FrameError)) throw error
       this.#reason ||= error.message
-      if (this.open) this.#leave(closeFrame(error.code, error.message))
+      if (this.open) {
+        this.#broken = error
+        this.#leave(closeFrame(error.code, error.message))
+      }
       this.#socket.end()
     }
   }
@@ -159,6 +164,6 @@ export class WebSocketClient {
     this.#cancelTimer()
     this.#upgrade?.cancel()
     this.#reader.stop()
-    this.#options.onClosed(this.#code, this.#reason)
+    this.#options.onClosed(this.#code, this.#reason, this.#broken)
   }
 }

@@ -1,6 +1,6 @@
 import type { Counter } from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Random } from '../../sim/manager/model/random.ts'
+import { Random } from '../../support/random.ts'
 import { deck, FAULTS } from './fault-run/faults.ts'
 import { footprint } from './fault-run/footprint.ts'
 import { type Rig, startRig } from './fault-run/rig.ts'

@@ -23,19 +23,37 @@ export interface OperatorProcess extends Operator {
   readonly exited: Promise<number | null>
 }
 
-/** Lets the user OPERATOR do what the chart lets the operator do, and nothing else. */
-export async function grantRights(server: CrdServer): Promise<void> {
+/** A rule of a Role: https://kubernetes.io/docs/reference/access-authn-authz/rbac/ */
+export interface RightsRule {
+  readonly apiGroups: readonly string[]
+  readonly resources: readonly string[]
+  readonly verbs: readonly string[]
+  readonly resourceNames?: readonly string[]
+}
+
+/** What the chart lets the operator do. */
+export function rightsOfChart(): RightsRule[] {
   // Between the lines of the template language it is YAML; only the Lease's name is filled in.
   const rulesOf = (file: string, from: RegExp) => {
     const text = readFileSync(join(TEMPLATES, file), 'utf8')
     const plain = text.slice(text.search(from)).replaceAll('{{ $name }}', LEASE)
     return parse(plain.slice(0, plain.search(/^(---|\{\{-? end)/m)).replace(/^\{\{.*$/gm, '')) as unknown
   }
-  const { rules: lease } = rulesOf('rbac.yaml', /^rules:\n {2}# The name/m) as { rules: object[] }
-  const rules = [...(rulesOf('_rules.tpl', /^- apiGroups/m) as object[]), ...lease]
-  const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', metadata: { name: OPERATOR }, rules }
-  await server.kubectl(['create', '-f', '-'], { input: JSON.stringify(role) })
-  await server.kubectl(['create', 'clusterrolebinding', OPERATOR, `--clusterrole=${OPERATOR}`, `--user=${OPERATOR}`])
+  const { rules: lease } = rulesOf('rbac.yaml', /^rules:\n {2}# The name/m) as { rules: RightsRule[] }
+  return [...(rulesOf('_rules.tpl', /^- apiGroups/m) as RightsRule[]), ...lease]
+}
+
+/** Lets the user OPERATOR do that, by default what the chart lets the operator do, and nothing else. */
+export async function grantRights(server: CrdServer, rules: readonly RightsRule[] = rightsOfChart()): Promise<void> {
+  const apiVersion = 'rbac.authorization.k8s.io/v1'
+  const role = { apiVersion, kind: 'ClusterRole', metadata: { name: OPERATOR }, rules }
+  const binding = {
+    ...{ apiVersion, kind: 'ClusterRoleBinding', metadata: { name: OPERATOR } },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: OPERATOR },
+    subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: OPERATOR }],
+  }
+  const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: [role, binding] })
+  await server.kubectl(['apply', '--server-side', '-f', '-'], { input })
 }
 
 /**

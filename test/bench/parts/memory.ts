@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RunDirectory } from '../../../src/local/run-directory.ts'
+import type { GatewayOptions } from '../../../src/protocol/commands.ts'
 import { fakeToken } from '../../../src/simulator/index.ts'
 import { TEST_CERTIFICATE, TEST_KEY } from '../../unit/simulator/tls.ts'
 import type { Part } from '../harness/report.ts'
@@ -13,7 +14,7 @@ const SETTLE_MS = 30_000
 const GOAL_MB = 160
 
 interface Case {
-  readonly compression: 'None' | 'ZlibStream'
+  readonly compression: GatewayOptions['compression']
   /** Each shard gets READY and as many GUILD_CREATEs, of 2 KB each: a large bot's start is a burst of 1,000. */
   readonly guilds: number
 }
@@ -22,6 +23,8 @@ const CASES: readonly Case[] = [
   { compression: 'None', guilds: 2 },
   { compression: 'ZlibStream', guilds: 2 },
   { compression: 'None', guilds: 1_000 },
+  // As much as fills the window of each shard.
+  { compression: 'ZstdStream', guilds: 200 },
 ]
 
 interface Measurement extends MemoryUse, Case {
@@ -88,7 +91,7 @@ async function measureOne({ compression, guilds }: Case): Promise<Measurement> {
   )
   const sink = ending.adopt(await SinkProcess.start(), (s) => s.stop())
   const gateway = { url: simulator.gatewayUrl, version: 10, intents: 1, compression }
-  const options = { directory, token, sinkUrl: sink.url, shards: SHARDS, gateway }
+  const options = { directory, token, sink: { name: 'bench', http: { url: sink.url } }, shards: SHARDS, gateway }
   const sharder = ending.adopt(await startSharder({ ...options, certificateAuthority: TEST_CERTIFICATE }), (s) =>
     s.stop(),
   )

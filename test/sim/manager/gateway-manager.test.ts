@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { play, type Scenario, seeds } from './run.ts'
+import { MANY, seeds } from '../../support/seeds.ts'
+import { play, type Scenario } from './run.ts'
 import {
   blackout,
   breakStreams,
@@ -23,8 +24,6 @@ import {
 } from './scenarios.ts'
 
 const SEEDS = 50
-/** A long run: SHARDCLUSTER_SEEDS=20 plays twenty times as many. */
-const MANY = Number(process.env['SHARDCLUSTER_SEEDS'] ?? 1)
 
 const SCENARIOS: Record<string, Scenario & { seeds?: number }> = {
   'cold start': { actions: [], times: [0, 0], economical: true, check: everyShardOnce },

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
+import { Random } from '../../support/random.ts'
 import type { ClusterOptions } from './model/cluster.ts'
-import { Random } from './model/random.ts'
 import { World } from './model/world.ts'
 import type { Action } from './scenarios.ts'
 
@@ -22,11 +22,6 @@ export interface Scenario {
 }
 
 const HOUR_MS = 3_600_000
-const { SHARDCLUSTER_SEED } = process.env
-
-/** The seeds of a scenario: `count` of them, or the one that SHARDCLUSTER_SEED replays. */
-export const seeds = (count: number, from: number): number[] =>
-  SHARDCLUSTER_SEED ? [Number(SHARDCLUSTER_SEED)] : Array.from({ length: count }, (_, i) => from + i)
 
 /** Plays a scenario with one seed and judges the whole run. */
 export async function play(scenario: Scenario, seed: number): Promise<World> {

@@ -1,5 +1,5 @@
+import type { Random } from '../../support/random.ts'
 import type { SimCluster } from './model/cluster.ts'
-import type { Random } from './model/random.ts'
 import type { World } from './model/world.ts'
 
 /** Something that happens to a world. Faults that last end by themselves. */

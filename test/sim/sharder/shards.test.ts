@@ -101,7 +101,7 @@ const clean = () => {
   ).toBe(true)
 }
 
-describe.each(['None', 'ZlibStream'] as const)('with compression %s', (compression) => {
+describe.each(['None', 'ZlibStream', 'ZstdStream'] as const)('with compression %s', (compression) => {
   it('forwards every event once and in order, and resumes after op 7 under traffic', async () => {
     await simulate()
     const worker = await connected(4, { compression })

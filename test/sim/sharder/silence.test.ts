@@ -81,6 +81,7 @@ it('a shard that Discord has forgotten resumes after minutes (here: seconds), an
         resumed: (cause) => void resumed.push(cause),
         notResumed: () => {},
         closed: () => {},
+        fault: () => {},
         silenced: (shards) => {
           silenced += shards
         },

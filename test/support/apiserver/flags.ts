@@ -32,6 +32,8 @@ export function apiServerFlags(files: ApiServerFiles, port: number, etcdPort: nu
     '--advertise-address=127.0.0.1',
     // No controller makes service accounts here, and without one this plug-in would refuse every pod.
     '--disable-admission-plugins=ServiceAccount',
+    // As on OpenShift: who sets blockOwnerDeletion must be allowed to update the owner's finalizers.
+    '--enable-admission-plugins=OwnerReferencesPermissionEnforcement',
     // The server would wait a minute for its watches when it is asked to end.
     '--shutdown-delay-duration=0s',
     '--endpoint-reconciler-type=none',

@@ -8,6 +8,7 @@ test('what a manager counts is there by cluster, with labels that stay few', asy
   metrics.identify('ns/bot', 'Lost', 'READY')
   metrics.identify('ns/bot', 'Lost', 'READY')
   metrics.identify('ns/bot', 'New', 'INVALID_SESSION')
+  metrics.waited('ns/bot', 45_000)
   metrics.handedOver('ns/bot', 400)
   metrics.assigned('ns/bot', 3, 0)
   metrics.assigned('ns/bot', 2, 1)
@@ -25,6 +26,8 @@ test('what a manager counts is there by cluster, with labels that stay few', asy
     ['ns/bot', 'none', 1],
   ])
   const text = await registry.metrics()
+  expect(text).toContain('shardcluster_identify_wait_seconds_bucket{le="30",cluster="ns/bot"} 0')
+  expect(text).toContain('shardcluster_identify_wait_seconds_bucket{le="60",cluster="ns/bot"} 1')
   expect(text).toContain('shardcluster_hand_over_seconds_sum{cluster="ns/bot"} 0.4')
   expect(text).toContain('shardcluster_hand_over_seconds_bucket{le="0.2",cluster="ns/bot"} 0')
   expect(text).toContain('shardcluster_hand_over_seconds_bucket{le="0.5",cluster="ns/bot"} 1')

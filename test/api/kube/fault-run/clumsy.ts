@@ -6,7 +6,7 @@ import type { StoredObject } from '../../../../operator/kube/objects.ts'
 import type { Reflector } from '../../../../operator/kube/reflector.ts'
 import { WorkQueue } from '../../../../operator/kube/workqueue.ts'
 import { systemClock } from '../../../../src/support/clock.ts'
-import type { Random } from '../../../sim/manager/model/random.ts'
+import type { Random } from '../../../support/random.ts'
 import { type Versions, versionOf } from './witness.ts'
 
 /** Shares of the handlers' calls and the reconciles that throw. */

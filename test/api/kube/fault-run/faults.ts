@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Random } from '../../../sim/manager/model/random.ts'
 import type { OpenWatch } from '../../../support/api-proxy/open-watch.ts'
+import type { Random } from '../../../support/random.ts'
 import { status } from '../answers.ts'
 import { other, type Rig } from './rig.ts'
 import { KINDS, type Writer } from './writer.ts'

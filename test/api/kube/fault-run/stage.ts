@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import type { StoredObject } from '../../../../operator/kube/objects.ts'
 import type { Reflector } from '../../../../operator/kube/reflector.ts'
-import type { Random } from '../../../sim/manager/model/random.ts'
+import type { Random } from '../../../support/random.ts'
 import { eventually } from '../world.ts'
 import { clumsyController } from './clumsy.ts'
 import type { Rig } from './rig.ts'

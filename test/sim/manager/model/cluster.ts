@@ -2,10 +2,10 @@ import { ownerOf } from '../../../../src/domain/ranges.ts'
 import { agedSession } from '../../../../src/domain/saved-session.ts'
 import type { GatewayManager } from '../../../../src/manager/gateway-manager.ts'
 import type { Desired, SavedSession, SessionStore } from '../../../../src/manager/ports.ts'
+import type { Random } from '../../../support/random.ts'
 import type { VirtualClock } from '../../../support/virtual-clock.ts'
 import type { SimDiscord } from './discord.ts'
 import { type Host, Line, simPort } from './network.ts'
-import type { Random } from './random.ts'
 import { SimWorker } from './worker.ts'
 
 export interface ClusterOptions {

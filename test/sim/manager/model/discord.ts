@@ -1,7 +1,7 @@
 import { BotRules, type Session } from '../../../../src/simulator/rules/index.ts'
+import type { Random } from '../../../support/random.ts'
 import type { VirtualClock } from '../../../support/virtual-clock.ts'
 import { SimFeed, type SimSink, SimTraffic } from './feed.ts'
-import type { Random } from './random.ts'
 
 /** One WebSocket, from IDENTIFY or RESUME on. */
 export interface Connection {

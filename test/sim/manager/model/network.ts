@@ -2,8 +2,8 @@ import type { Answer, WorkerPort } from '../../../../src/manager/ports.ts'
 import type { Command } from '../../../../src/protocol/commands.ts'
 import type { Session } from '../../../../src/protocol/session.ts'
 import type { StateRecord } from '../../../../src/protocol/state.ts'
+import type { Random } from '../../../support/random.ts'
 import type { VirtualClock } from '../../../support/virtual-clock.ts'
-import type { Random } from './random.ts'
 import type { SimWorker } from './worker.ts'
 
 /** What the network, or the worker's HTTP side, does to every exchange with one worker. */

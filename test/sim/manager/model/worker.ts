@@ -7,9 +7,9 @@ import type { FoundState, StoredState } from '../../../../sharder/state-file.ts'
 import { StateKeeper } from '../../../../sharder/state-keeper.ts'
 import { StateReaders } from '../../../../sharder/state-readers.ts'
 import { GatewayWorker } from '../../../../sharder/worker.ts'
+import type { Random } from '../../../support/random.ts'
 import type { VirtualClock } from '../../../support/virtual-clock.ts'
 import type { SimDiscord } from './discord.ts'
-import type { Random } from './random.ts'
 import { SimThreads } from './threads.ts'
 
 export interface WorkerEnvironment {

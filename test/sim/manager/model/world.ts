@@ -4,11 +4,11 @@ import { GatewayManager } from '../../../../src/manager/gateway-manager.ts'
 import { IdentifyLane } from '../../../../src/manager/identify-lane.ts'
 import { createManagerMetrics } from '../../../../src/manager/metrics.ts'
 import type { SessionInfoAnswer, SessionInfoProblem } from '../../../../src/manager/session-info.ts'
+import { Random } from '../../../support/random.ts'
 import { VirtualClock } from '../../../support/virtual-clock.ts'
 import { type ClusterOptions, SimCluster } from './cluster.ts'
 import { type DiscordOptions, SimDiscord } from './discord.ts'
 import { Host } from './network.ts'
-import { Random } from './random.ts'
 
 export interface WorldOptions extends DiscordOptions {
   readonly seed: number

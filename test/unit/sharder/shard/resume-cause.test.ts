@@ -12,6 +12,7 @@ it.each([
   ['lost', { ...ended, code: 1005 }, undefined],
   ['zombie', { ...ended, byUs: true }, 'zombie'],
   ['silence', { ...ended, byUs: true }, 'silence'],
+  ['fault', { ...ended, byUs: true, fault: 'payload' }, undefined],
   ['other', { ...ended, byUs: true }, undefined],
   // It had been left, but the peer was faster.
   ['lost', { ...ended, code: 1006 }, 'zombie'],
