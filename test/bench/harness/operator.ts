@@ -11,8 +11,6 @@ const READY_WITHIN_MS = 60_000
 export interface OperatorUse {
   readonly reconciles: number
   readonly reconcileErrors: number
-  /** Calls of the API server by HTTP method; a watch counts when it is opened. */
-  readonly calls: Readonly<Record<string, number>>
   readonly cpuSeconds: number
   readonly rssBytes: number
 }
@@ -49,7 +47,6 @@ export class OperatorProcess {
     return {
       reconciles: sum(lines, 'controller_runtime_reconcile_total'),
       reconcileErrors: sum(lines, 'controller_runtime_reconcile_errors_total'),
-      calls: byMethod(lines),
       cpuSeconds: cpuSeconds(pid),
       rssBytes: memoryOf(pid).rss,
     }
@@ -74,13 +71,4 @@ const sampleOf = (line: string): number => Number(line.slice(line.lastIndexOf(' 
 
 function sum(lines: readonly string[], metric: string): number {
   return lines.filter((line) => line.startsWith(`${metric}{`)).reduce((total, line) => total + sampleOf(line), 0)
-}
-
-function byMethod(lines: readonly string[]): Record<string, number> {
-  const calls: Record<string, number> = {}
-  for (const line of lines) {
-    const method = /^rest_client_requests_total\{.*method="(\w+)"/.exec(line)?.[1]
-    if (method !== undefined) calls[method] = (calls[method] ?? 0) + sampleOf(line)
-  }
-  return calls
 }
