@@ -1,4 +1,4 @@
-import { planRollout, type Rollout } from '../../src/domain/rollout.ts'
+import { PAUSE_ROLLOUT_ANNOTATION, planRollout, type Rollout } from '../../src/domain/rollout.ts'
 import { statefulSetName } from '../manifests/names.ts'
 import { CONTAINER } from '../manifests/pod.ts'
 import { ordinalOf, type PodObject, runs } from './objects.ts'
@@ -15,7 +15,9 @@ export function rolloutOf(observed: Observed, totalShards: number | undefined): 
   const revision = set?.status?.updateRevision
   if (!set || revision === undefined) return undefined
   const connected = new Set(fleet.workers.filter((worker) => worker.connected).map(({ ordinal }) => ordinal))
+  const paused = cluster.metadata.annotations?.[PAUSE_ROLLOUT_ANNOTATION] ?? 'false'
   return planRollout({
+    paused: paused !== 'false',
     settled: set.status?.observedGeneration === set.metadata.generation,
     totalWorkers: cluster.spec.totalWorkers,
     workers: pods.map((pod) => ({

@@ -10,6 +10,12 @@
  * same chooses the same.
  */
 
+/**
+ * Any value of it but `false` holds a rollout where it is; scaling, resuming and identifying go on:
+ * `kubectl annotate shc/bot shardcluster.dev/pause-rollout=true`, and `shardcluster.dev/pause-rollout-` to go on.
+ */
+export const PAUSE_ROLLOUT_ANNOTATION = 'shardcluster.dev/pause-rollout'
+
 export interface RolloutWorker {
   readonly ordinal: number
   /** Its pod is of an older template than the StatefulSet's present one. */
@@ -20,6 +26,8 @@ export interface RolloutWorker {
 }
 
 export interface RolloutFacts {
+  /** The user wants no worker replaced for now, not even one that does not work. */
+  readonly paused: boolean
   /** The StatefulSet controller has seen the present template. */
   readonly settled: boolean
   readonly totalWorkers: number
@@ -43,6 +51,10 @@ type Predicate = readonly [name: string, holds: (facts: RolloutFacts) => string 
 
 /** Each answers why no worker may go now, or nothing. */
 const PREDICATES: readonly Predicate[] = [
+  [
+    'rollout_is_not_paused',
+    ({ paused }) => (paused ? `paused by the annotation ${PAUSE_ROLLOUT_ANNOTATION}` : undefined),
+  ],
   ['template_is_settled', ({ settled }) => (settled ? undefined : 'the new template is being taken in')],
   [
     'no_worker_is_away',
@@ -70,7 +82,8 @@ export function planRollout(facts: RolloutFacts): Rollout | undefined {
   if (outdated.length === 0) return undefined
   const { length } = outdated
   const broken = outdated.find(({ working }) => !working)
-  if (broken && facts.settled && !replaced) return { outdated: length, next: broken.ordinal, held: undefined }
+  if (broken && facts.settled && !replaced && !facts.paused)
+    return { outdated: length, next: broken.ordinal, held: undefined }
   for (const [predicate, why] of PREDICATES) {
     const message = why(facts)
     if (message !== undefined) return { outdated: length, next: undefined, held: { predicate, message } }

@@ -10,6 +10,7 @@ const worker = (ordinal: number, change: Partial<RolloutWorker> = {}): RolloutWo
   ...change,
 })
 const facts = (workers: RolloutWorker[], change: Partial<RolloutFacts> = {}): RolloutFacts => ({
+  paused: false,
   settled: true,
   totalWorkers: workers.length,
   workers,
@@ -34,6 +35,12 @@ describe('planRollout', () => {
 
   const two = [worker(0), worker(1)]
   test.each<[string, RolloutFacts, string]>([
+    ['rollout_is_not_paused', facts(two, { paused: true }), 'paused by the annotation shardcluster.dev/pause-rollout'],
+    [
+      'rollout_is_not_paused',
+      facts([worker(0, { working: false })], { paused: true }),
+      'paused by the annotation shardcluster.dev/pause-rollout',
+    ],
     ['template_is_settled', facts(two, { settled: false }), 'the new template is being taken in'],
     ['no_worker_is_away', facts([worker(0), worker(1, { terminating: true })]), 'worker 1 is being replaced'],
     ['no_worker_is_away', facts([worker(0)], { totalWorkers: 2 }), 'worker 1 is not back yet'],
