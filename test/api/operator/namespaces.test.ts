@@ -97,6 +97,23 @@ describe('with several', () => {
   })
 })
 
+describe('with more than one connection has streams for', () => {
+  it('it runs what is in the last', async () => {
+    // Five watches each; the API server takes a hundred streams a connection.
+    const many = Array.from({ length: 25 }, (_, index) => `many-${index}`)
+    await kubectl(
+      ['create', '-f', '-'],
+      many.map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })),
+    )
+    const last = await world.bot()
+    await last.secret()
+    await last.create()
+    await watch([...many, last.namespace])
+    await last.wait('Ready')
+    expect(last.discord()).toMatchObject({ identifies: 8, connectedShards: 8, violationDetails: [] })
+  })
+})
+
 describe('with all', () => {
   it('it runs everything, with one ClusterRole, and asks of all namespaces at once', async () => {
     const [one, two, three] = bots as [Bot, Bot, Bot]
