@@ -28,16 +28,20 @@ afterAll(() => world?.close())
 const kubectl = (args: string[], input?: object[]) =>
   world.server.kubectl(args, input && { input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: input }) })
 
-/** Installs what the chart has of roles, in place of what was there, and starts the operator. */
-async function watch(watchNamespaces: readonly string[]): Promise<void> {
+/**
+ * Installs what the chart has of roles, in place of what was there, and starts the operator.
+ * @returns the roles in the namespace `without`, which are not installed.
+ */
+async function watch(watchNamespaces: readonly string[], without?: string): Promise<Rendered[]> {
   await operator?.stop()
   if (granted.length > 0) await kubectl(['delete', '-f', '-'], granted)
   const rights = /^(Cluster)?Role(Binding)?$/
-  granted = (await render({ watchNamespaces, rbac: { aggregateClusterRoles: false } })).filter(({ kind }) =>
-    rights.test(kind),
-  )
+  const rendered = await render({ watchNamespaces, rbac: { aggregateClusterRoles: false } })
+  const roles = rendered.filter(({ kind }) => rights.test(kind))
+  granted = roles.filter(({ metadata }) => without === undefined || metadata.namespace !== without)
   await kubectl(['create', '-f', '-'], granted)
   operator = await world.operator({ ...LEASE, SHARDCLUSTER_WATCH_NAMESPACES: watchNamespaces.join(',') })
+  return roles.filter((role) => !granted.includes(role))
 }
 const kinds = () => [...new Set(granted.map(({ kind }) => kind))].sort()
 const may = (verb: string, resource: string, ...where: string[]) =>
@@ -47,6 +51,10 @@ const may = (verb: string, resource: string, ...where: string[]) =>
   )
 /** What the operator asked of these since `from`, as `verb resource namespace`. */
 const asked = (from: number) => world.server.calls().slice(from)
+const withoutPods = ({ rules, ...role }: Rendered) => ({
+  ...role,
+  ...(rules && { rules: rules.filter(({ resources }) => !resources.includes('pods')) }),
+})
 const untouched = async (bot: Bot) => {
   expect((await bot.get()).status).toEqual({ observedGeneration: 0 })
   expect(await bot.kubectl('get', 'sts,svc,pods', '-o', 'name')).toBe('')
@@ -82,6 +90,30 @@ describe('with one namespace to watch, the operator', () => {
 })
 
 describe('with several', () => {
+  it('one whose Role is missing holds up no other, and is run when the Role is there', async () => {
+    const [one, two] = bots as [Bot, Bot, Bot]
+    const missing = await watch([one.namespace, two.namespace], two.namespace)
+    expect(missing.map(({ kind }) => kind).sort()).toEqual(['Role', 'RoleBinding'])
+    await eventually(async () => expect((await fetch(`${operator?.url}/readyz`)).status).toBe(200))
+    await one.kubectl('scale', 'shc/bot', '--replicas=1')
+    await eventually(async () => expect(await one.held()).toHaveLength(1))
+    await untouched(two)
+    // Without its pods a ShardCluster would look as if nobody held its shards.
+    const from = world.server.calls().length
+    await kubectl(['create', '-f', '-'], missing.map(withoutPods))
+    granted = [...granted, ...missing]
+    await eventually(() => {
+      const lists = asked(from).filter(({ verb, namespace }) => verb === 'list' && namespace === two.namespace)
+      const read = lists.findIndex(({ resource, code }) => resource === 'shardclusters' && code === 200)
+      expect(read).toBeGreaterThanOrEqual(0)
+      expect(lists.slice(read).filter(({ resource }) => resource === 'pods').length).toBeGreaterThanOrEqual(2)
+    }, 100_000)
+    await untouched(two)
+    await kubectl(['replace', '-f', '-'], missing)
+    await two.wait('Ready', 'True', 60)
+    expect(two.discord()).toMatchObject({ identifies: 8, connectedShards: 8, violationDetails: [] })
+  }, 180_000)
+
   it('it runs what is in each of them, and goes on with what it ran', async () => {
     const [one, two, three] = bots as [Bot, Bot, Bot]
     const from = world.server.calls().length
