@@ -1,4 +1,4 @@
-/** Imports go one way: operator -> src <- sharder; inside src: api, protocol, support <- domain <- manager <- local, cli. */
+/** Imports go one way: operator -> src <- sharder; inside src: api, protocol, support <- domain <- manager <- bot-api <- local, cli. */
 const only = (name, from, to, comment) => ({
   name,
   severity: 'error',
@@ -15,6 +15,12 @@ module.exports = {
     only('support', '^src/support/', '^src/support/', 'support knows nothing of the project'),
     only('domain', '^src/domain/', '^src/(domain|api|protocol|support)/', 'decisions do no I/O'),
     only('manager', '^src/manager/', '^src/(manager|domain|api|protocol|support)/', 'the manager knows no Kubernetes'),
+    only(
+      'bot-api',
+      '^src/bot-api/',
+      '^src/(bot-api|manager|domain|api|protocol|support)/',
+      'the same for operator and local mode',
+    ),
     only('simulator', '^src/simulator/', '^src/(simulator|domain|api|protocol|support)/', 'the simulator stands alone'),
     only(
       'rest-proxy',
@@ -32,7 +38,7 @@ module.exports = {
     only(
       'operator',
       '^operator/',
-      '^(operator/|src/(api|protocol|domain|manager|support)/)',
+      '^(operator/|src/(api|protocol|domain|manager|bot-api|support)/)',
       'the operator shares src, and nothing of the pod',
     ),
     only('examples', '^examples/', '^examples/', 'an example is what a user writes, with published packages alone'),

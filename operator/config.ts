@@ -20,6 +20,8 @@ const schema = z.object({
   SHARDCLUSTER_WORKER_IMAGE: z.string().min(1),
   SHARDCLUSTER_WORKER_IMAGE_PULL_POLICY: z.enum(['Always', 'IfNotPresent', 'Never']).optional(),
   SHARDCLUSTER_HTTP_PORT: z.coerce.number().int().min(0).max(65_535).default(8081),
+  /** Of the API for bots. */
+  SHARDCLUSTER_API_PORT: z.coerce.number().int().min(0).max(65_535).default(8083),
   SHARDCLUSTER_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   SHARDCLUSTER_LEASE_NAME: z.string().min(1).default('shardcluster-operator'),
 })
@@ -32,6 +34,7 @@ export interface OperatorConfig {
   readonly workerImage: string
   readonly workerImagePullPolicy: string | undefined
   readonly httpPort: number
+  readonly apiPort: number
   readonly logLevel: string
   readonly leaseName: string
 }
@@ -49,6 +52,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Op
     workerImage: e.SHARDCLUSTER_WORKER_IMAGE,
     workerImagePullPolicy: e.SHARDCLUSTER_WORKER_IMAGE_PULL_POLICY,
     httpPort: e.SHARDCLUSTER_HTTP_PORT,
+    apiPort: e.SHARDCLUSTER_API_PORT,
     logLevel: e.SHARDCLUSTER_LOG_LEVEL,
     leaseName: e.SHARDCLUSTER_LEASE_NAME,
   }

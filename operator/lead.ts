@@ -1,8 +1,10 @@
+import type { BotApi } from '../src/bot-api/server.ts'
 import { workerAgent } from '../src/manager/http-worker.ts'
 import { Lanes } from '../src/manager/lanes.ts'
 import type { ManagerMetrics } from '../src/manager/metrics.ts'
 import type { Clock } from '../src/support/clock.ts'
 import type { Logger } from '../src/support/logger.ts'
+import { apiSource } from './bot-api.ts'
 import { type Caches, clusterKey, ownerKey, tampered } from './caches.ts'
 import type { OperatorConfig } from './config.ts'
 import { ObjectClient } from './kube/apply.ts'
@@ -28,6 +30,7 @@ export interface LeadOptions {
   readonly metrics: KubeMetrics
   readonly managerMetrics: ManagerMetrics
   readonly identity: string
+  readonly botApi: Pick<BotApi, 'serve'>
   /** Aborted when the process ends in good order, not when the Lease is lost: then another leader has spoken already. */
   readonly ending: AbortSignal
 }
@@ -72,6 +75,7 @@ export async function lead(options: LeadOptions, term: number, signal: AbortSign
     statefulSets: caches.statefulSets.store,
     pods: caches.pods.store,
   })
+  const standDown = options.botApi.serve(apiSource({ clusters: caches.clusters.store, fleets, client }))
   const unsubscribe = subscribe(caches, queue, reconciler)
   try {
     const controller = new Controller({
@@ -89,6 +93,7 @@ export async function lead(options: LeadOptions, term: number, signal: AbortSign
     })
     await controller.run(signal)
   } finally {
+    standDown()
     for (const end of unsubscribe) end()
     await fleets.stop(ending.aborted)
     await events.close(2_000)

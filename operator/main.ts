@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { KubeConfig } from '@kubernetes/client-node'
 import { collectDefaultMetrics, Registry } from 'prom-client'
+import { startBotApi } from '../src/bot-api/server.ts'
 import { createManagerMetrics } from '../src/manager/metrics.ts'
 import { systemClock } from '../src/support/clock.ts'
 import { createLogger } from '../src/support/logger.ts'
@@ -41,6 +42,7 @@ export async function runOperator(environment: Record<string, string | undefined
     ready: { caches: () => (caches.synced ? undefined : 'the first lists have not been read') },
     registry,
   })
+  const botApi = await startBotApi({ host: '0.0.0.0', port: config.apiPort, clock, logger })
   logger.info({ url: health.probeUrl, watch: config.watchNamespaces, identity }, 'the operator is up')
   const watching = new AbortController()
   const watches = caches.run(watching.signal)
@@ -59,7 +61,11 @@ export async function runOperator(environment: Record<string, string | undefined
         logger,
         metrics,
         onStartedLeading: (term, signal) =>
-          lead({ ...shared, config, metrics, managerMetrics, transport, caches, identity, ending: stop }, term, signal),
+          lead(
+            { ...shared, config, metrics, managerMetrics, transport, caches, identity, botApi, ending: stop },
+            term,
+            signal,
+          ),
         onStoppedLeading: (why) => logger.info({ why }, 'no longer leading'),
       },
       stop,
@@ -67,6 +73,7 @@ export async function runOperator(environment: Record<string, string | undefined
   } finally {
     watching.abort()
     await watches
+    await botApi.close()
     await health.close()
     await transport.close()
   }

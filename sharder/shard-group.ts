@@ -1,7 +1,9 @@
 import { CHECKPOINT_MS } from '../src/protocol/limits.ts'
+import type { SendResult } from '../src/protocol/send-payload.ts'
 import type { Session } from '../src/protocol/session.ts'
 import type { SinkRecord } from '../src/protocol/state.ts'
 import type { Cancel, Clock } from '../src/support/clock.ts'
+import { Outboxes } from './outboxes.ts'
 import type { ShardHistory } from './shard/connection-log.ts'
 import { ManagedShard } from './shard/managed-shard.ts'
 import { type IdentifyOutcome, notIdentified, Permit } from './shard/permit.ts'
@@ -19,6 +21,13 @@ export interface Holding {
   readonly history?: ShardHistory
   /** Why it resumes. */
   readonly cause?: ResumeCause
+}
+
+/** A payload, as JSON, to be sent on each of these shards within so many milliseconds. */
+export interface GroupSend {
+  readonly shardIds: readonly number[]
+  readonly text: string
+  readonly withinMs: number
 }
 
 /** What a thread says when something changed. */
@@ -47,6 +56,7 @@ export class ShardGroup {
   readonly #shards = new Map<number, ManagedShard>()
   readonly #environment: ShardEnvironment
   readonly #changed = new Set<number>()
+  readonly #outboxes: Outboxes
   /** What the last checkpoint said of a shard. */
   readonly #reported = new Map<number, { sequence: number; rtt: number }>()
   readonly #silence: SilenceWatch
@@ -67,6 +77,7 @@ export class ShardGroup {
       openFeed: (shardId, acknowledged, sessionId) => sinks.open(shardId, acknowledged, sessionId),
       changed: (shardId) => this.#reportSoon(shardId),
     }
+    this.#outboxes = new Outboxes(clock, options.environment.timings.sendWindow)
     this.#cancelCheckpoint = this.#checkpointLater()
   }
 
@@ -105,11 +116,22 @@ export class ShardGroup {
       this.#shards.delete(id)
       this.#reported.delete(id)
       this.#silence.forget(id)
+      this.#outboxes.close(id)
     }
     await Promise.all(shards.map((shard) => shard.stop(outcome)))
     if (shards.length > 0) await this.#options.sinks.flush(flushMs)
     const now = this.#options.clock.now()
     return shards.flatMap((shard) => (shard.session ? [sessionRecord(shard.id, shard.session, now)] : []))
+  }
+
+  /** Sends one payload on each of these shards. Always resolves, with a result for each. */
+  send({ shardIds, text, withinMs }: GroupSend, signal: AbortSignal): Promise<SendResult[]> {
+    return Promise.all(
+      shardIds.map(async (shardId): Promise<SendResult> => {
+        const outcome = await this.#outboxes.send(shardId, this.#shards.get(shardId), { text, withinMs, signal })
+        return { shardId, ...outcome }
+      }),
+    )
   }
 
   /** Releases everything: the process is going away. */

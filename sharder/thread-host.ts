@@ -5,7 +5,7 @@ import { threadMetrics } from './metrics.ts'
 import { processClock } from './process-clock.ts'
 import { ConnectGate } from './shard/connect-gate.ts'
 import { ResumePace } from './shard/resume-pace.ts'
-import { SHARD_TIMINGS } from './shard/timings.ts'
+import { SHARD_TIMINGS, type ShardTimings } from './shard/timings.ts'
 import { type GroupReport, ShardGroup } from './shard-group.ts'
 import { AllSinks } from './sinks/all-sinks.ts'
 import { openSink } from './sinks/open-sink.ts'
@@ -21,7 +21,12 @@ export class ThreadHost {
   readonly #sinks: AllSinks
   readonly #registry = new Registry()
 
-  constructor(settings: WorkerSettings, logger: Logger, report: (report: GroupReport) => void) {
+  constructor(
+    settings: WorkerSettings,
+    logger: Logger,
+    report: (report: GroupReport) => void,
+    timings: ShardTimings = SHARD_TIMINGS,
+  ) {
     const metrics = threadMetrics(this.#registry, () => this.#sinks.records())
     const common = {
       workerId: settings.workerId,
@@ -39,7 +44,7 @@ export class ThreadHost {
       report,
       environment: {
         random: Math.random,
-        timings: SHARD_TIMINGS,
+        timings,
         logger,
         gate: new ConnectGate(HANDSHAKES_AT_ONCE),
         pace: new ResumePace(processClock, Math.random),
@@ -59,6 +64,8 @@ export class ThreadHost {
         return this.#group.identify(call.shardId, call.slotAt, call.exact, signal)
       case 'RELEASE':
         return this.#group.release(call.shardIds)
+      case 'SEND':
+        return this.#group.send(call, signal)
       case 'DRAIN':
         return this.#group.drain(call.flushMs)
       case 'PING':

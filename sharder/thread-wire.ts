@@ -1,9 +1,10 @@
 import type { MetricObject } from 'prom-client'
+import type { SendResult } from '../src/protocol/send-payload.ts'
 import type { Session } from '../src/protocol/session.ts'
 import type { WorkerSettings } from '../src/protocol/worker-settings.ts'
 import type { IdentifyOutcome } from './shard/permit.ts'
 import type { GatewaySettings } from './shard/shard-environment.ts'
-import type { GroupReport, Holding } from './shard-group.ts'
+import type { GroupReport, GroupSend, Holding } from './shard-group.ts'
 
 /** What the main thread asks of a thread, and what it is answered. Events never cross between threads. */
 export interface ThreadCalls {
@@ -17,6 +18,7 @@ export interface ThreadCalls {
     readonly answer: IdentifyOutcome
   }
   RELEASE: { readonly ask: { readonly shardIds: readonly number[] }; readonly answer: readonly Session[] }
+  SEND: { readonly ask: GroupSend; readonly answer: readonly SendResult[] }
   DRAIN: { readonly ask: { readonly flushMs: number }; readonly answer: readonly Session[] }
   PING: { readonly ask: Record<never, never>; readonly answer: null }
   METRICS: { readonly ask: Record<never, never>; readonly answer: readonly MetricObject[] }

@@ -10,10 +10,12 @@ import type {
   ReleaseShards,
 } from '../src/protocol/commands.ts'
 import { type Failure, failure } from '../src/protocol/failures.ts'
+import type { PayloadSent } from '../src/protocol/send-payload.ts'
 import { SESSION_LIFETIME_MS, type Session } from '../src/protocol/session.ts'
 import type { Clock } from '../src/support/clock.ts'
 import type { Logger } from '../src/support/logger.ts'
 import { EpochGate } from './epoch-gate.ts'
+import { sendPayload } from './send-payload.ts'
 import type { ResumeCause } from './shard/resume-cause.ts'
 import { type ShardSummary, sessionRecord, sessionState } from './shard/summary.ts'
 import type { Holding } from './shard-group.ts'
@@ -23,7 +25,7 @@ import { ThreadDied, type ThreadPool } from './threads.ts'
 
 /** What a command is answered: every outcome is a value. */
 export type Reply =
-  | { readonly ok: true; readonly body: Identified | Assigned | Released }
+  | { readonly ok: true; readonly body: Identified | Assigned | Released | PayloadSent }
   | { readonly ok: false; readonly failure: Failure }
 
 export interface GatewayWorkerOptions {
@@ -77,6 +79,7 @@ export class GatewayWorker {
   async handle(command: Command, signal: AbortSignal): Promise<Reply> {
     const { board } = this.#options
     if (board.head.draining) return DRAINING
+    if (command.type === 'SEND_PAYLOAD') return sendPayload(command, this.#options, signal)
     const { epoch = this.#gate.newest } = command
     const stale = this.#gate.refusal(epoch)
     if (stale) return { ok: false, failure: stale }

@@ -64,7 +64,7 @@ export async function readCredentials(
 
 const missing = (reason: Reason, message: string): CredentialsAnswer => ({ ok: false, problem: { reason, message } })
 
-/** The token first, then the REST proxy's key; the sinks' keys are only checked for being there. */
+/** The token first, then the REST proxy's key; those of the sinks and of the API are only checked for being there. */
 function references({ spec }: ShardCluster) {
   return [
     { field: 'spec.tokenSecretRef', ref: spec.tokenSecretRef },
@@ -74,5 +74,6 @@ function references({ spec }: ShardCluster) {
     ...spec.events.flatMap((sink) =>
       sinkSecrets(sink).map(({ field, ref }) => ({ field: `${field} of the sink ${sink.name} in spec.events`, ref })),
     ),
+    ...(spec.api ? [{ field: 'spec.api.authorizationSecretRef', ref: spec.api.authorizationSecretRef }] : []),
   ]
 }

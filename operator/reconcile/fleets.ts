@@ -82,6 +82,11 @@ export class Fleets {
     return this.#running.get(key)?.manager
   }
 
+  /** The bot of a ShardCluster that is managed. */
+  botOf(key: ObjectKey): string | undefined {
+    return this.#running.get(key)?.bot
+  }
+
   /**
    * Whether the manager began so lately that it may not have heard each worker that runs, or Discord's session info.
    * `fleet`: as it is now; made once a reconcile, because it is linear in the number of shards.

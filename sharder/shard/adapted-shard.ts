@@ -111,6 +111,23 @@ export abstract class AdaptedShard extends DiscordenoShard {
     this.beat()
   }
 
+  /** Whether a payload of the bot's can be sent now. */
+  get connected(): boolean {
+    return this.state === ShardState.Connected && this.connectionInUse?.open === true
+  }
+
+  /** Milliseconds between heartbeats, which take their part of the send limit. */
+  get heartbeatInterval(): number {
+    return this.heart.interval
+  }
+
+  /** Sends a payload of the bot's, past discordeno's bucket: see Outbox. @returns whether it left. */
+  transmit(text: string): boolean {
+    if (!this.connected) return false
+    this.connectionInUse?.send(text)
+    return true
+  }
+
   override startHeartbeating(interval: number): void {
     this.stopHeartbeating()
     this.heart.interval = Math.max(SHORTEST_HEARTBEAT_MS, interval)

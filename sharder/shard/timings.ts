@@ -18,6 +18,8 @@ export interface ShardTimings {
   readonly invalidMost: number
   /** A session is tried for this long after its last contact (a bricked one answers 1006 for 90 s, discord-api-docs#1619). */
   readonly sessionLifetime: number
+  /** Discord's window of 60 s for 120 sends, and a second for what the network may press together. */
+  readonly sendWindow: number
 }
 
 export const SHARD_TIMINGS: ShardTimings = {
@@ -31,4 +33,5 @@ export const SHARD_TIMINGS: ShardTimings = {
   invalidLeast: 1_000,
   invalidMost: 5_000,
   sessionLifetime: 90_000,
+  sendWindow: 61_000,
 }

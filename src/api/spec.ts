@@ -108,6 +108,17 @@ const sessions = z
   })
   .describe('Where sessions are kept so that they outlive everything.')
 
+const api = z
+  .strictObject({
+    authorizationSecretRef: secretKeyRef(
+      'api-authorization',
+      'Key that the bot sends as "authorization: Bearer <key>". A new one counts within 10 s.',
+    ),
+  })
+  .describe(
+    "The HTTP API through which the bot sends payloads on its shards and asks how they are. Omitted: it refuses this ShardCluster's bot.",
+  )
+
 const worker = z
   .strictObject({
     image: z
@@ -182,6 +193,7 @@ export const specSchema = z
       .max(8)
       .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] })
       .describe('Where events go. Each event goes to every sink.'),
+    api: api.optional(),
     worker: worker.prefault({}),
   })
   .meta(

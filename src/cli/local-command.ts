@@ -1,4 +1,5 @@
-import { Command, Option } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { type BotApi, startBotApi } from '../bot-api/server.ts'
 import { startDemo } from '../local/demo.ts'
 import { ManifestError } from '../local/manifest.ts'
 import { runManifest } from '../local/run.ts'
@@ -19,25 +20,46 @@ export function localCommand(): Command {
     .addOption(
       new Option('--log-level <level>', 'trace to fatal, or silent').env('SHARDCLUSTER_LOG_LEVEL').default('warn'),
     )
-    .action((file: string | undefined, { logLevel }: { logLevel: string }) =>
-      file === undefined ? runDemo(logLevel) : runFile(file, logLevel),
+    .addOption(
+      new Option('--api-port <number>', 'port of the API for bots, on 127.0.0.1; 0: a free one')
+        .env('SHARDCLUSTER_API_PORT')
+        .argParser(portOf)
+        .default(0),
     )
+    .action(async (file: string | undefined, { logLevel, apiPort }: { logLevel: string; apiPort: number }) => {
+      const logger = createLogger('bot-api', logLevel)
+      const botApi = await startBotApi({ host: '127.0.0.1', port: apiPort, clock: systemClock, logger })
+      try {
+        await (file === undefined ? runDemo(logLevel, botApi) : runFile(file, logLevel, botApi))
+      } finally {
+        await botApi.close()
+      }
+    })
 }
 
-async function runFile(file: string, logLevel: string): Promise<void> {
+function portOf(text: string): number {
+  const port = Number(text)
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new InvalidArgumentError('must be 0 to 65535.')
+  return port
+}
+
+async function runFile(file: string, logLevel: string, botApi: BotApi): Promise<void> {
   const directory = new RunDirectory()
   const display = new LocalDisplay(process.stdout, undefined, [
     `All shards are connected. Save ${file} to change it; Ctrl-C ends it.`,
   ])
-  await run(file, sessionsFolder(file, process.env), logLevel, directory, display)
+  display.say(`The API for bots is at ${botApi.url}: docs/bot-api.md.`)
+  await run(file, { sessionsFolder: sessionsFolder(file, process.env), logLevel, directory, display, botApi })
 }
 
-async function runDemo(logLevel: string): Promise<void> {
+async function runDemo(logLevel: string, botApi: BotApi): Promise<void> {
   const directory = new RunDirectory()
   const demo = await startDemo(directory, createLogger('demo', logLevel))
   const display = new LocalDisplay(process.stdout, demo.bot, [
     'What to try next:',
     `  edit ${demo.manifest}: set totalWorkers to 4 and save it; shards move to the new workers`,
+    `  curl -H 'authorization: Bearer ${demo.apiKey}' ${botApi.url}/v1/shardclusters/default/bot`,
+    '                           the API for bots (docs/bot-api.md): how the shards are, and how to send on them',
     '  npm start -- FILE        your own manifest, the same that kubectl apply -f FILE takes',
     '  npm run kind             the same on a real Kubernetes on this machine',
     '  Ctrl-C                   ends it',
@@ -45,23 +67,26 @@ async function runDemo(logLevel: string): Promise<void> {
   display.say('A simulated Discord, a REST proxy and a sample bot run on this machine; their ShardCluster starts.')
   try {
     // Its Discord ends with it, and every session with that.
-    await run(demo.manifest, undefined, logLevel, directory, display)
+    await run(demo.manifest, { sessionsFolder: undefined, logLevel, directory, display, botApi })
   } finally {
     await demo.close()
   }
 }
 
-async function run(
-  file: string,
-  sessionsFolder: string | undefined,
-  level: string,
-  directory: RunDirectory,
-  display: LocalDisplay,
-): Promise<void> {
+interface LocalRun {
+  readonly sessionsFolder: string | undefined
+  readonly logLevel: string
+  readonly directory: RunDirectory
+  readonly display: LocalDisplay
+  readonly botApi: BotApi
+}
+
+async function run(file: string, { logLevel, ...local }: LocalRun): Promise<void> {
+  const { directory, display } = local
   const ended = untilSignal()
   try {
-    const logger = createLogger('local', level)
-    await runManifest({ file, clock: systemClock, logger, directory, sessionsFolder, display, signal: ended })
+    const logger = createLogger('local', logLevel)
+    await runManifest({ ...local, file, clock: systemClock, logger, signal: ended })
     display.say('All workers have ended.')
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error

@@ -11,12 +11,14 @@ import { type SampleBot, startSampleBot } from './sample-bot.ts'
 export interface Demo {
   readonly manifest: string
   readonly bot: SampleBot
+  /** The key of the API for bots. */
+  readonly apiKey: string
   close(): Promise<void>
 }
 
 /** As in Discord's bucket of 16, five times as fast: a first start that one can watch. */
 const WINDOW_MS = 1_000
-const KEYS = { rest: 'rest-proxy-key', events: 'sample-bot-key' }
+const KEYS = { rest: 'rest-proxy-key', events: 'sample-bot-key', api: 'demo-api-key' }
 
 /** Starts everything that a ShardCluster talks to, on free ports of the loopback interface. */
 export async function startDemo(directory: RunDirectory, logger: Logger): Promise<Demo> {
@@ -45,6 +47,7 @@ export async function startDemo(directory: RunDirectory, logger: Logger): Promis
   return {
     manifest,
     bot,
+    apiKey: KEYS.api,
     async close() {
       await Promise.all([bot.close(), proxy.close(), simulator.close()])
     },
@@ -56,7 +59,12 @@ function demoManifest(token: string, restUrl: string, botUrl: string): string {
     apiVersion: 'v1',
     kind: 'Secret',
     metadata: { name: 'bot' },
-    stringData: { token, 'rest-authorization': KEYS.rest, 'events-authorization': KEYS.events },
+    stringData: {
+      token,
+      'rest-authorization': KEYS.rest,
+      'events-authorization': KEYS.events,
+      'api-authorization': KEYS.api,
+    },
   }
   const cluster: ShardClusterManifest = {
     apiVersion: API_VERSION,
@@ -71,6 +79,7 @@ function demoManifest(token: string, restUrl: string, botUrl: string): string {
       gateway: { intents: ['Guilds', 'GuildMessages', 'GuildMessageTyping'] },
       identify: { windowMilliseconds: WINDOW_MS },
       events: [{ name: 'bot', http: { url: botUrl, authorizationSecretRef: { name: 'bot' } } }],
+      api: { authorizationSecretRef: { name: 'bot' } },
       worker: { logLevel: 'warn' },
     },
   }

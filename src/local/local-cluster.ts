@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Dispatcher } from 'undici'
 import type { Condition } from '../api/conditions.ts'
 import type { ShardCluster } from '../api/shard-cluster.ts'
+import type { ApiTarget } from '../bot-api/source.ts'
 import { findings, mergeConditions } from '../domain/conditions.ts'
 import { sinkSettings } from '../domain/sink-secrets.ts'
 import { desiredOf } from '../manager/desired.ts'
@@ -48,6 +49,8 @@ export class LocalCluster {
   readonly #workers = new Map<number, WorkerProcess>()
   #workersEver = 0
   #cluster: ShardCluster
+  /** The key of the API for bots, as the manifest says it now. */
+  #apiKey: string | undefined
   #conditions: Condition[] = []
   #observing: Cancel | undefined
   #stopping: Promise<unknown> | undefined
@@ -83,10 +86,19 @@ export class LocalCluster {
     return this.#cluster
   }
 
+  /** As the API for bots needs it. */
+  get apiTarget(): ApiTarget {
+    const { namespace = 'default', name } = this.#cluster.metadata
+    const key = this.#apiKey === undefined ? undefined : { id: name, read: async () => this.#apiKey }
+    return { namespace, name, key, bot: this.#bot, directory: this.#manager.directory }
+  }
+
   /** Takes a changed manifest. */
   apply(cluster: ShardCluster, manifest: Manifest): void {
     this.#cluster = cluster
     const token = tokenOf(cluster, manifest)
+    const api = cluster.spec.api?.authorizationSecretRef
+    this.#apiKey = api && secretValue(manifest, api, 'spec.api.authorizationSecretRef')
     this.#options.lanes.join(this.#bot, this.name, sourceOf(cluster, manifest))
     this.#manager.configure(desiredOf(cluster, token))
     for (let ordinal = 0; ordinal < cluster.spec.totalWorkers; ordinal++)

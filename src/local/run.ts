@@ -1,6 +1,7 @@
 import { readFileSync, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { Registry } from 'prom-client'
+import type { BotApi } from '../bot-api/server.ts'
 import { workerAgent } from '../manager/http-worker.ts'
 import { Lanes } from '../manager/lanes.ts'
 import { createManagerMetrics } from '../manager/metrics.ts'
@@ -26,6 +27,8 @@ export interface RunOptions {
   /** Where sessions outlive the run; undefined: they end with it. */
   readonly sessionsFolder: string | undefined
   readonly display: RunDisplay
+  /** Answers for what runs. */
+  readonly botApi: Pick<BotApi, 'serve'>
   /** Ends the run. */
   readonly signal: AbortSignal
 }
@@ -39,9 +42,16 @@ const SETTLE_MS = 100
  * @throws ManifestError when the file cannot be used at the start.
  */
 export async function runManifest(options: RunOptions): Promise<void> {
-  const { file, clock, display, signal } = options
+  const { file, clock, display, botApi, signal } = options
   const runner = new Runner(options)
   runner.apply(load(file))
+  const standDown = botApi.serve({
+    find: (namespace, name) =>
+      runner
+        .clusters()
+        .map(({ apiTarget }) => apiTarget)
+        .find((target) => target.namespace === namespace && target.name === name),
+  })
   const watcher = watchFile(file, () => {
     try {
       runner.apply(load(file))
@@ -58,6 +68,7 @@ export async function runManifest(options: RunOptions): Promise<void> {
     }
   } finally {
     watcher()
+    standDown()
     await runner.stop()
   }
 }

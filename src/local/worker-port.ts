@@ -16,5 +16,6 @@ export class MovingPort implements WorkerPort {
   readonly identify: WorkerPort['identify'] = (...args) => this.#now.identify(...args)
   readonly assign: WorkerPort['assign'] = (...args) => this.#now.assign(...args)
   readonly release: WorkerPort['release'] = (...args) => this.#now.release(...args)
+  readonly send: WorkerPort['send'] = (...args) => this.#now.send(...args)
   readonly watch: WorkerPort['watch'] = (...args) => this.#now.watch(...args)
 }

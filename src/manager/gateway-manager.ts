@@ -12,6 +12,7 @@ import type { ManagerOptions } from './manager-options.ts'
 import type { Desired, WorkerRef } from './ports.ts'
 import { SessionLedger } from './session-ledger.ts'
 import { SessionSaver } from './session-saver.ts'
+import { ShardDirectory } from './shard-directory.ts'
 import { Wanted } from './wanted.ts'
 import { WorkerLink } from './worker-link.ts'
 import type { Changed } from './worker-view.ts'
@@ -25,6 +26,8 @@ const BATCH = 64
  */
 export class GatewayManager implements IdentifySource {
   readonly cluster: string
+  /** Where each shard is now: for whoever sends something on one. */
+  readonly directory: ShardDirectory
   readonly #options: ManagerOptions
   readonly #links = new Map<number, WorkerLink>()
   readonly #sessions = new SessionLedger()
@@ -49,6 +52,7 @@ export class GatewayManager implements IdentifySource {
     const totalShards = () => this.totalShards
     const owner = (shardId: number) => this.#wanted.ownerOf(shardId)
     this.#wanted = new Wanted(options.lane)
+    this.directory = new ShardDirectory({ ...shared, totalShards, ownerOf: owner, clock: options.clock })
     this.#saver = new SessionSaver({ ...options, ...shared, totalShards, ownerOf: owner, store: options.store })
     this.#handOver = new HandOverLoop({
       ...options,

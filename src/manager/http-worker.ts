@@ -2,6 +2,7 @@ import { Agent, type Dispatcher, request } from 'undici'
 import { z } from 'zod'
 import { assignedSchema, type Command, identifiedSchema, releasedSchema } from '../protocol/commands.ts'
 import { failureSchema } from '../protocol/failures.ts'
+import { payloadSentSchema } from '../protocol/send-payload.ts'
 import { type StateRecord, stateRecordSchema } from '../protocol/state.ts'
 import type { Answer, WorkerPort } from './ports.ts'
 
@@ -10,10 +11,11 @@ const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 /**
  * One agent for all workers of a process: connections are kept, and none of undici's own time-outs applies, because
- * an identify may wait for its slot and a state stream is silent by nature; callers bring deadlines.
+ * an identify may wait for its slot and a state stream is silent by nature; callers bring deadlines. Their number has no
+ * limit: payloads that wait for their shard's send limit must not keep an IDENTIFY waiting.
  */
 export function workerAgent(): Agent {
-  return new Agent({ connections: 256, headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 5_000 } })
+  return new Agent({ headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 5_000 } })
 }
 
 export interface HttpWorkerOptions {
@@ -44,6 +46,7 @@ export function httpWorker(options: HttpWorkerOptions): WorkerPort {
     identify: (command, signal) => call({ type: 'IDENTIFY_SHARD', ...command }, identifiedSchema, signal),
     assign: (command, signal) => call({ type: 'ASSIGN_SHARDS', ...command }, assignedSchema, signal),
     release: (command, signal) => call({ type: 'RELEASE_SHARDS', ...command }, releasedSchema, signal),
+    send: (command, signal) => call({ type: 'SEND_PAYLOAD', ...command }, payloadSentSchema, signal),
     async watch(onRecord, signal) {
       const { statusCode, body } = await ask(options, '/shards?watch=true', { method: 'GET', signal })
       if (statusCode !== 200)

@@ -9,6 +9,7 @@ import type {
   ReleaseShards,
 } from '../protocol/commands.ts'
 import type { Failure } from '../protocol/failures.ts'
+import type { PayloadSent, SendPayload } from '../protocol/send-payload.ts'
 import type { Session } from '../protocol/session.ts'
 import type { StateRecord } from '../protocol/state.ts'
 
@@ -29,6 +30,8 @@ export interface WorkerPort {
   identify(command: Omit<IdentifyShard, 'type'>, signal: AbortSignal): Promise<Answer<Identified>>
   assign(command: Omit<AssignShards, 'type'>, signal: AbortSignal): Promise<Answer<Assigned>>
   release(command: Omit<ReleaseShards, 'type'>, signal: AbortSignal): Promise<Answer<Released>>
+  /** Resolves when it is clear of each shard whether it was sent. Aborting takes back what was not. */
+  send(command: Omit<SendPayload, 'type'>, signal: AbortSignal): Promise<Answer<PayloadSent>>
   /**
    * Hands over each record of the state stream, the first of them a snapshot.
    * Resolves when the worker ends the stream, rejects when it breaks or `signal` aborts.

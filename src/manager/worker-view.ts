@@ -22,6 +22,8 @@ export class WorkerView {
   epoch = 0
   assignment: Assignment | undefined
   readonly shards = new Map<number, ShardRecord>()
+  /** When each of them was last heard of, on the injected clock: what a record says in `…MsAgo` was so long before. */
+  readonly heardAt = new Map<number, number>()
   sinks: readonly SinkRecord[] = []
   finalSessions: readonly Session[] = []
   /** Shards that it gave up, and whose sessions it may be the last to keep. */
@@ -71,7 +73,8 @@ export class WorkerView {
         this.assignment = record.assignment
         this.sinks = record.sinks
         this.shards.clear()
-        for (const shard of record.shards) this.shards.set(shard.shardId, shard)
+        this.heardAt.clear()
+        this.#take(record.shards, now)
         this.parted.clear()
         for (const { shardId } of record.sessions) if (!this.shards.has(shardId)) this.parted.add(shardId)
         return { structural: true, shardIds: [...this.shards.keys()], kept: record.sessions }
@@ -83,7 +86,7 @@ export class WorkerView {
         this.draining = record.draining ?? this.draining
         this.epoch = record.epoch ?? this.epoch
         this.sinks = record.sinks ?? this.sinks
-        for (const shard of record.shards) this.shards.set(shard.shardId, shard)
+        this.#take(record.shards, now)
         const structural = drains || obeyed || record.gone.length > 0 || this.shards.size !== size
         for (const shardId of record.gone) this.shards.delete(shardId)
         return { structural, shardIds: record.shards.map(({ shardId }) => shardId).concat(record.gone) }
@@ -94,6 +97,13 @@ export class WorkerView {
         this.finalSessions = record.sessions
         this.shards.clear()
         return { structural: true, shardIds: [] }
+    }
+  }
+
+  #take(shards: readonly ShardRecord[], now: number): void {
+    for (const shard of shards) {
+      this.shards.set(shard.shardId, shard)
+      this.heardAt.set(shard.shardId, now)
     }
   }
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { MAX_SLOT_MS } from './limits.ts'
+import { sendPayload } from './send-payload.ts'
 import { sessionSchema } from './session.ts'
 
 const shardId = z.int().min(0).max(1_000_000)
@@ -63,10 +64,15 @@ const releaseShards = z.object({
 })
 
 /** Everything the manager says to a worker: the body of `POST /`. */
-export const commandSchema = z.discriminatedUnion('type', [identifyShard, assignShards, releaseShards])
+export const commandSchema = z.discriminatedUnion('type', [identifyShard, assignShards, releaseShards, sendPayload])
 export type Command = z.infer<typeof commandSchema>
 export type CommandType = Command['type']
-export const COMMAND_TYPES: readonly CommandType[] = ['IDENTIFY_SHARD', 'ASSIGN_SHARDS', 'RELEASE_SHARDS']
+export const COMMAND_TYPES: readonly CommandType[] = [
+  'IDENTIFY_SHARD',
+  'ASSIGN_SHARDS',
+  'RELEASE_SHARDS',
+  'SEND_PAYLOAD',
+]
 
 export type IdentifyShard = z.infer<typeof identifyShard>
 export type AssignShards = z.infer<typeof assignShards>

@@ -2,7 +2,7 @@ import { z } from 'zod'
 
 /**
  * Why a worker did not do what it was told, each with its own HTTP status.
- * The first group is about the request, the second about the attempt to identify.
+ * The first group is about the request, the second about the attempt to identify, the third about a payload.
  */
 export const FAILURE_STATUS = {
   /** The key is missing or wrong. */
@@ -30,15 +30,26 @@ export const FAILURE_STATUS = {
   CLOSED: 502,
   /** IDENTIFY was sent, READY did not come. */
   READY_TIMEOUT: 504,
+  /** SEND_PAYLOAD: the shard is not connected, nothing was sent. */
+  NOT_CONNECTED: 409,
+  /** SEND_PAYLOAD: an opcode that only the shard itself may send. */
+  OPCODE_REFUSED: 403,
+  /** SEND_PAYLOAD: Discord would close with 4002. */
+  PAYLOAD_TOO_LARGE: 413,
+  /** SEND_PAYLOAD: the shard's send limit leaves no room before the deadline, nothing was sent. See `retryAfterMs`. */
+  SEND_LIMITED: 429,
   INTERNAL: 500,
 } as const
 
 export type FailureCode = keyof typeof FAILURE_STATUS
 
+/** One of them, as it goes over the wire. */
+export const failureCodeSchema = z.enum(Object.keys(FAILURE_STATUS) as [FailureCode, ...FailureCode[]])
+
 /** The JSON body of every answer that is not a success. `error` is the seed guide's field of a 401. */
 export const failureSchema = z.object({
   status: z.int(),
-  code: z.enum(Object.keys(FAILURE_STATUS) as [FailureCode, ...FailureCode[]]),
+  code: failureCodeSchema,
   message: z.string(),
   error: z.string().optional(),
   /** The gateway's close code, where there was one. */

@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '../support/clock.ts'
 import { applicationIdOf, type BotOptions, botRulesOptions, type SimulatorSettings } from './options.ts'
-import { BotRules } from './rules/index.ts'
+import { BotRules, MembersLimit } from './rules/index.ts'
 
 /** One bot of this Discord. `C` is what stands for a connection. */
 export interface Bot<C extends object> {
   readonly applicationId: string
   readonly options: BotOptions
   readonly rules: BotRules<C>
+  readonly members: MembersLimit
 }
 
 /** The bots by token. */
@@ -45,7 +46,8 @@ export class Bots<C extends object> {
 
   #add(options: BotOptions): Bot<C> {
     const rules = new BotRules<C>(botRulesOptions(this.#settings, options), this.#clock, newSessionId)
-    const bot = { applicationId: applicationIdOf(options.token) ?? '0', options, rules }
+    const members = new MembersLimit(this.#settings.times.membersWindowMs)
+    const bot = { applicationId: applicationIdOf(options.token) ?? '0', options, rules, members }
     this.#byToken.set(options.token, bot)
     return bot
   }

@@ -11,7 +11,25 @@ const identify = z.object({
   shard: z.tuple([z.number(), z.number()]).optional(),
 })
 const resume = z.object({ token: z.string(), session_id: z.string(), seq: z.number() })
-const members = z.object({ guild_id: z.union([z.string(), z.array(z.string())]), nonce: z.string().max(32).optional() })
+const members = z.object({
+  guild_id: z.union([z.string(), z.array(z.string())]),
+  query: z.string().optional(),
+  limit: z.number().optional(),
+  user_ids: z.union([z.string(), z.array(z.string()).max(100)]).optional(),
+  nonce: z.string().max(32).optional(),
+})
+const presence = z.object({
+  since: z.number().nullable(),
+  activities: z.array(z.looseObject({ name: z.string(), type: z.number() })),
+  status: z.enum(['online', 'dnd', 'idle', 'invisible', 'offline']),
+  afk: z.boolean(),
+})
+const voiceState = z.object({
+  guild_id: z.string(),
+  channel_id: z.string().nullable(),
+  self_mute: z.boolean(),
+  self_deaf: z.boolean(),
+})
 
 /** A payload from a client, as far as Discord looks at it. */
 export type ClientPayload =
@@ -19,8 +37,10 @@ export type ClientPayload =
   | { readonly op: 2; readonly d: z.infer<typeof identify> }
   | { readonly op: 6; readonly d: z.infer<typeof resume> }
   | { readonly op: 8; readonly d: z.infer<typeof members> }
-  /** Presence update (3), voice state update (4), soundboard sounds (31), channel info (43): counted, not answered. */
-  | { readonly op: 3 | 4 | 31 | 43 }
+  | { readonly op: 3; readonly d: z.infer<typeof presence> }
+  | { readonly op: 4; readonly d: z.infer<typeof voiceState> }
+  /** Soundboard sounds (31), channel info (43): counted, not answered, as presence and voice state are. */
+  | { readonly op: 31 | 43 }
 
 /** `decode`: close with 4002. `opcode`: close with 4001. */
 export type ClientPayloadError = 'decode' | 'opcode'
@@ -41,7 +61,9 @@ export function parseClientPayload(data: Buffer): ClientPayload | ClientPayloadE
     case 8:
       return checked(8, members.safeParse(d))
     case 3:
+      return checked(3, presence.safeParse(d))
     case 4:
+      return checked(4, voiceState.safeParse(d))
     case 31:
     case 43:
       return { op: payload.op }

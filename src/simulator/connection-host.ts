@@ -32,7 +32,7 @@ export interface ConnectionHost<C extends object> extends Pick<RenderContext, 'g
   /** A session began or was resumed: its log gets READY and the guilds, or RESUMED. */
   begin(session: Session<C>): void
   resumed(session: Session<C>): void
-  requestMembers(session: Session<C>, d: Extract<ClientPayload, { readonly op: 8 }>['d']): void
+  requestMembers(bot: Bot<C>, session: Session<C>, d: Extract<ClientPayload, { readonly op: 8 }>['d']): void
   /** Everything the shard has was sent. */
   drained(shard: ShardRecord<C>): void
   left(connection: C): void

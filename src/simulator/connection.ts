@@ -180,8 +180,8 @@ export class GatewayConnection {
       if (this.#session !== undefined) return ALREADY_AUTHENTICATED
       this.#authenticate(payload)
     } else {
-      if (this.#session === undefined) return NOT_AUTHENTICATED
-      if (payload.op === 8) this.#gateway.requestMembers(this.#session, payload.d)
+      if (this.#session === undefined || this.#bot === undefined) return NOT_AUTHENTICATED
+      if (payload.op === 8) this.#gateway.requestMembers(this.#bot, this.#session, payload.d)
     }
     return undefined
   }

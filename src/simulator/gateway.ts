@@ -16,6 +16,7 @@ import {
   CLOSE_REASONS,
   CloseCode,
   intentMask,
+  type MembersRequest,
   type Session,
   type ShardRecord,
   type ViolationKind,
@@ -100,16 +101,18 @@ export class Gateway implements ConnectionHost<GatewayConnection> {
     session.log.append(Kind.Resumed, 0, this.clock.date().getTime())
   }
 
-  /** Answers Request Guild Members with one chunk per guild, as an event of the session that asked. */
+  /** Answers Request Guild Members with one chunk per guild, or with RATE_LIMITED, as an event of the session that asked. */
   requestMembers(
+    bot: Bot<GatewayConnection>,
     session: Session<GatewayConnection>,
-    d: { guild_id: string | string[]; nonce?: string | undefined },
+    d: MembersRequest & { guild_id: string | string[]; nonce?: string | undefined },
   ): void {
     const extras = this.extras.get(session) ?? new Map<number, Extra>()
     this.extras.set(session, extras)
     for (const guildId of [d.guild_id].flat()) {
       const s = session.log.append(Kind.Extra, 0, this.clock.date().getTime())
-      extras.set(s, { t: 'GUILD_MEMBERS_CHUNK', d: membersChunk(guildId, d.nonce) })
+      const retryAfterMs = bot.members.take(guildId, d, this.clock.now())
+      extras.set(s, retryAfterMs === 0 ? membersChunk(guildId, d.nonce) : rateLimited(retryAfterMs, guildId, d.nonce))
     }
     // What the log has forgotten is never rendered again.
     for (const s of extras.keys()) if (s < session.log.first) extras.delete(s)
@@ -218,6 +221,13 @@ function isCompression(value: string): value is TransportCompression {
   return value === 'none' || value === 'zlib-stream' || value === 'zstd-stream'
 }
 
-function membersChunk(guildId: string, nonce: string | undefined): object {
-  return { members: [], guild_id: guildId, chunk_index: 0, chunk_count: 1, ...(nonce === undefined ? {} : { nonce }) }
+function membersChunk(guildId: string, nonce: string | undefined): Extra {
+  const chunk = { members: [], guild_id: guildId, chunk_index: 0, chunk_count: 1 }
+  return { t: 'GUILD_MEMBERS_CHUNK', d: { ...chunk, ...(nonce === undefined ? {} : { nonce }) } }
+}
+
+/** https://discord.com/developers/docs/events/gateway-events#rate-limited */
+function rateLimited(retryAfterMs: number, guildId: string, nonce: string | undefined): Extra {
+  const meta = { guild_id: guildId, ...(nonce === undefined ? {} : { nonce }) }
+  return { t: 'RATE_LIMITED', d: { opcode: 8, retry_after: retryAfterMs / 1000, meta } }
 }

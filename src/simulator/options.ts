@@ -74,6 +74,8 @@ export interface Times {
   readonly sessionLifetimeMs: number
   readonly sessionStartWindowMs: number
   readonly sendWindowMs: number
+  /** One request for all members of a guild in this time. */
+  readonly membersWindowMs: number
 }
 
 /** Fills in the defaults. Throws a ZodError that names the wrong option. */
@@ -88,6 +90,7 @@ export function simulatorSettings(options: SimulatorOptions): SimulatorSettings 
       sessionLifetimeMs: parsed.sessionLifetimeMs ?? scaled(90_000),
       sessionStartWindowMs: scaled(DAY_MS),
       sendWindowMs: scaled(60_000),
+      membersWindowMs: scaled(30_000),
     },
   }
 }

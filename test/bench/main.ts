@@ -1,4 +1,4 @@
-// npm run bench [start] [memory] [events] [sessions] [many]: measures on this machine, loopback only; the exit code is 1 when a goal is missed.
+// npm run bench [start] [memory] [events] [sessions] [wire] [many]: measures on this machine, loopback only; the exit code is 1 when a goal is missed.
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { machine } from './harness/machine.ts'
 import { describe, type Measured, measure, type RunPart } from './harness/report.ts'
@@ -8,8 +8,9 @@ import { many } from './parts/many.ts'
 import { memory } from './parts/memory.ts'
 import { sessions } from './parts/sessions.ts'
 import { start } from './parts/start.ts'
+import { wire } from './parts/wire.ts'
 
-const PARTS: Readonly<Record<string, RunPart>> = { start, memory, events, sessions, many }
+const PARTS: Readonly<Record<string, RunPart>> = { start, memory, events, sessions, wire, many }
 const RESULTS = new URL('./results/', import.meta.url)
 const FIGURES = new URL('./figures.md', import.meta.url)
 

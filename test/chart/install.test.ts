@@ -163,6 +163,8 @@ describe('an uninstall', () => {
   test('takes them with it where that is wanted', async () => {
     await install(['upgrade'], { crds: { keep: false } })
     await uninstall()
-    await expect(server.kubectl(['get', CRD])).rejects.toThrow('NotFound')
+    // Helm does not wait for what it deletes, and a CRD ends when its objects have.
+    const left = () => server.kubectl(['get', CRD, '--ignore-not-found'])
+    await expect.poll(left, { timeout: 30_000 }).toBe('')
   })
 })

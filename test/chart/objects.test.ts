@@ -16,6 +16,7 @@ test('a release is these objects', async () => {
       "Role/shardcluster-leader-election",
       "RoleBinding/shardcluster-leader-election",
       "Service/shardcluster",
+      "Service/shardcluster-api",
       "ServiceAccount/shardcluster",
     ]
   `)
@@ -77,13 +78,13 @@ describe('selectors', () => {
   test('each Service, PodDisruptionBudget and NetworkPolicy selects the pod of one Deployment', async () => {
     const objects = await render(EVERYTHING)
     const selecting = objects.filter(({ kind }) => /Service$|PodDisruptionBudget|NetworkPolicy/.test(kind))
-    expect(selecting).toHaveLength(9)
+    expect(selecting).toHaveLength(10)
     for (const object of selecting) {
       const selected = pods(objects).filter(({ metadata }) => matches(selectorOf(object), metadata.labels))
       expect(
         selected.map(({ metadata }) => metadata.name),
         `${object.kind}/${object.metadata.name}`,
-      ).toEqual([object.metadata.name.replace(/-operator$/, '')])
+      ).toEqual([object.metadata.name.replace(/-(operator|api)$/, '')])
     }
   })
 
@@ -91,11 +92,13 @@ describe('selectors', () => {
     const objects = await render(EVERYTHING)
     const services = objects.filter(({ kind }) => kind === 'Service')
     const served = services.map(({ metadata: { name }, spec }) => {
-      const ports = find(objects, 'Deployment', name).spec?.template?.spec.containers[0]?.ports ?? []
+      const deployment = name.replace(/-api$/, '')
+      const ports = find(objects, 'Deployment', deployment).spec?.template?.spec.containers[0]?.ports ?? []
       return [name, ports.find(({ name: port }) => port === spec?.ports?.[0]?.targetPort)?.containerPort]
     })
     expect(Object.fromEntries(served)).toEqual({
       shardcluster: 8081,
+      'shardcluster-api': 8083,
       'shardcluster-rest-proxy': 8000,
       'shardcluster-simulator': 8082,
       'shardcluster-sample-bot': 8090,
@@ -135,10 +138,18 @@ describe('NetworkPolicies', () => {
     const peer = (name: string) => [{ namespaceSelector: { matchLabels: { name } } }]
     const objects = await render({
       ...EVERYTHING,
-      networkPolicy: { enabled: true, metricsFrom: peer('monitoring'), restProxyFrom: peer('bots') },
+      networkPolicy: {
+        enabled: true,
+        metricsFrom: peer('monitoring'),
+        apiFrom: peer('bots'),
+        restProxyFrom: peer('bots'),
+      },
     })
     const ingress = (name: string) => find(objects, 'NetworkPolicy', name).spec?.['ingress']
-    expect(ingress('shardcluster-operator')).toEqual([{ ports: [{ port: 'http' }], from: peer('monitoring') }])
+    expect(ingress('shardcluster-operator')).toEqual([
+      { ports: [{ port: 'http' }], from: peer('monitoring') },
+      { ports: [{ port: 'api' }], from: peer('bots') },
+    ])
     expect(ingress('shardcluster-rest-proxy')).toEqual([{ ports: [{ port: 'http' }], from: peer('bots') }])
     expect(ingress('shardcluster-simulator')).toEqual([{ ports: [{ port: 'http' }] }])
   })

@@ -30,12 +30,13 @@ interface Operator {
 
 async function startOperator(values: object): Promise<Operator> {
   const [container] = find(await render(values), 'Deployment', 'shardcluster').spec?.template?.spec.containers ?? []
-  const [port = 0] = await freePorts(1)
+  const [port = 0, apiPort = 0] = await freePorts(2)
   const env = {
     ...Object.fromEntries((container?.env ?? []).map(({ name, value }) => [name, value ?? ''])),
     SHARDCLUSTER_NAMESPACE: 'system',
     POD_NAME: 'shardcluster-0',
     SHARDCLUSTER_HTTP_PORT: String(port),
+    SHARDCLUSTER_API_PORT: String(apiPort),
     KUBECONFIG: server.kubeconfigOf(SERVICE_ACCOUNT),
   }
   const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`)

@@ -79,6 +79,7 @@ test('the operator understands what its environment says', async () => {
     workerImage: 'shardcluster:0.2.0',
     workerImagePullPolicy: 'IfNotPresent',
     httpPort: ports?.[0]?.containerPort,
+    apiPort: ports?.[1]?.containerPort,
     logLevel: 'debug',
     leaseName: 'shardcluster',
   })

@@ -65,6 +65,8 @@ describe('refused with the path', () => {
     [{ watchNamespaces: ['one', 'one'] }, /\/watchNamespaces.*items at 0 and 1 are equal/],
     [{ logLevel: 'verbose' }, /\/logLevel.*must be one of/],
     [{ service: { port: 0 } }, /\/service\/port.*minimum/],
+    [{ api: { port: 8083 } }, /\/api.*additional properties 'port'/],
+    [{ api: { service: { port: 65_536 } } }, /\/api\/service\/port.*maximum/],
     [{ podLabels: { team: 1 } }, /\/podLabels\/team.*want string/],
     [{ simulator: { timeScale: 0 } }, /\/simulator\/timeScale.*exclusiveMinimum/],
     [{ simulator: { identifyWindowMilliseconds: 10 } }, /\/simulator\/identifyWindowMilliseconds.*minimum/],

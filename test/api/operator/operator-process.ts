@@ -39,7 +39,7 @@ export async function grantRights(server: CrdServer): Promise<void> {
  * it ever says, and ends on SIGTERM.
  */
 export async function startOperatorProcess(server: CrdServer, podName: string): Promise<OperatorProcess> {
-  const [port = 0] = await freePorts(1)
+  const [port = 0, apiPort = 0] = await freePorts(2)
   const { PATH = '', HOME = '' } = process.env
   const child = spawn(process.execPath, [MAIN, 'operator'], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -51,7 +51,8 @@ export async function startOperatorProcess(server: CrdServer, podName: string): 
         POD_NAME: podName,
         SHARDCLUSTER_WORKER_IMAGE: 'shardcluster:test',
       },
-      ...{ SHARDCLUSTER_HTTP_PORT: String(port), SHARDCLUSTER_LOG_LEVEL: 'trace', SHARDCLUSTER_LEASE_NAME: LEASE },
+      ...{ SHARDCLUSTER_HTTP_PORT: String(port), SHARDCLUSTER_API_PORT: String(apiPort) },
+      ...{ SHARDCLUSTER_LOG_LEVEL: 'trace', SHARDCLUSTER_LEASE_NAME: LEASE },
     },
   })
   const exited = once(child, 'close')
@@ -64,6 +65,7 @@ export async function startOperatorProcess(server: CrdServer, podName: string): 
   const url = `http://127.0.0.1:${port}`
   return {
     url,
+    apiUrl: `http://127.0.0.1:${apiPort}`,
     log: () => text,
     metric: (name) => metricOf(url, name),
     stop: () => end('SIGTERM'),

@@ -31,6 +31,8 @@ export type Cluster = StoredObject & { readonly spec: Json; readonly status?: Sh
 /** An operator that runs in this process. */
 export interface Operator {
   readonly url: string
+  /** Of the API for bots. */
+  readonly apiUrl: string
   /** A metric's samples by their labels. */
   metric(name: string): Promise<Map<string, number>>
   stop(): Promise<void>
@@ -202,13 +204,14 @@ export async function metricOf(url: string, name: string): Promise<Map<string, n
 }
 
 async function startOperator(environment: Record<string, string>): Promise<Operator> {
-  const [port = 0] = await freePorts(1)
+  const [port = 0, apiPort = 0] = await freePorts(2)
   const stop = new AbortController()
   const running = runOperator(
     {
       POD_NAME: 'operator',
       SHARDCLUSTER_WORKER_IMAGE: 'shardcluster:test',
       SHARDCLUSTER_HTTP_PORT: String(port),
+      SHARDCLUSTER_API_PORT: String(apiPort),
       SHARDCLUSTER_LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'silent',
       ...environment,
     },
@@ -217,6 +220,7 @@ async function startOperator(environment: Record<string, string>): Promise<Opera
   const url = `http://127.0.0.1:${port}`
   return {
     url,
+    apiUrl: `http://127.0.0.1:${apiPort}`,
     metric: (name) => metricOf(url, name),
     async stop() {
       stop.abort()

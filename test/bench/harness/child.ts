@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import type { Order, Outcome } from '../children/orders.ts'
 
 /** A child that says nothing for this long is broken, in milliseconds: the machine may be busy. */
 const START_TIMEOUT_MS = 120_000
@@ -19,6 +20,7 @@ export class Child {
   readonly said: unknown
   readonly #process: ChildProcess
   readonly #exited: Promise<void>
+  #asked = 0
 
   private constructor(process: ChildProcess, said: unknown, exited: Promise<void>) {
     this.#process = process
@@ -42,6 +44,28 @@ export class Child {
       child.kill('SIGKILL')
       throw error
     }
+  }
+
+  /**
+   * Asks a child that takes orders (children/orders.ts) to do something, and resolves with what came of it.
+   * @throws Error with what went wrong there, or that it ended meanwhile.
+   */
+  ask<T>(name: string, input?: unknown): Promise<T> {
+    const id = ++this.#asked
+    return new Promise((resolve, reject) => {
+      const ended = () => settle(() => reject(new Error(`the child ended instead of answering ${name}`)))
+      const heard = (outcome: Outcome) => {
+        if (outcome.id !== id) return
+        if (outcome.error === undefined) settle(() => resolve(outcome.result as T))
+        else settle(() => reject(new Error(`${name}: ${outcome.error}`)))
+      }
+      const settle = (action: () => void) => {
+        this.#process.off('message', heard).off('close', ended)
+        action()
+      }
+      this.#process.on('message', heard).once('close', ended)
+      this.#process.send({ id, name, input } satisfies Order)
+    })
   }
 
   /** SIGTERM, and SIGKILL when it does not end. Resolves when it is gone. */

@@ -10,7 +10,7 @@ import { forEach } from './until.ts'
 
 const FILE = new URL('../../../sharder/main.ts', import.meta.url)
 /** The same that local mode uses. */
-const COMPILE_CACHE = fileURLToPath(new URL('../../../node_modules/.cache/compile', import.meta.url))
+export const COMPILE_CACHE = fileURLToPath(new URL('../../../node_modules/.cache/compile', import.meta.url))
 const IDENTIFY_TIMEOUT_MS = 120_000
 /** Shards that start at once: what Discord lets a bot of max_concurrency 16 do. */
 const AT_ONCE = 16

@@ -136,6 +136,7 @@ export class TestWorker {
       return refusal(known ? 'BAD_REQUEST' : 'UNKNOWN_TYPE', parsed.error.message)
     }
     const command = parsed.data
+    if (command.type === 'SEND_PAYLOAD') return refusal('INTERNAL', 'a test worker sends nothing')
     if ((command.epoch ?? this.#epoch) < this.#epoch) return refusal('STALE_EPOCH', 'a newer manager has spoken')
     this.#epoch = command.epoch ?? this.#epoch
     if (command.type === 'ASSIGN_SHARDS') return this.#assign(command)

@@ -22,15 +22,21 @@ export const aSnapshot = (shards: readonly ShardRecord[], more: Partial<Snapshot
   ...more,
 })
 
-/** A worker that answers nothing; a test shows its view what it says. Stop it at the end. */
-export function aLink(ordinal: number, clock: Clock, shards: readonly ShardRecord[] = []): WorkerLink {
+/** A worker that answers nothing but what `more` does; a test shows its view what it says. Stop it at the end. */
+export function aLink(
+  ordinal: number,
+  clock: Clock,
+  shards: readonly ShardRecord[] = [],
+  more: Partial<WorkerPort> = {},
+): WorkerLink {
   const nobody = () => Promise.reject(new Error('not asked here'))
   const port: WorkerPort = {
-    ...{ identify: nobody, assign: nobody, release: nobody },
+    ...{ identify: nobody, assign: nobody, release: nobody, send: nobody },
     watch: (_, signal) =>
       new Promise((_resolve, reject) => {
         signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true })
       }),
+    ...more,
   }
   const link = new WorkerLink({
     ...{ clock, random: () => 1, logger: pino({ level: 'silent' }), onChange: () => {} },

@@ -29,6 +29,7 @@ async function setUp(answer: (command: Omit<AssignShards, 'type'>) => Answer<Ass
   const port: WorkerPort = {
     identify: async () => lost,
     release: async () => lost,
+    send: async () => lost,
     assign: async (command) => {
       assigns.push(command)
       return answer(command)

@@ -46,6 +46,7 @@ afterEach(async () => {
 function worker(ordinal: number, ...shards: Parameters<typeof aRecord>[]): WorkerLink {
   const port: WorkerPort = {
     identify: () => Promise.reject(new Error('not asked here')),
+    send: () => Promise.reject(new Error('not asked here')),
     async assign(command) {
       assigns.push({ ordinal, ...command })
       const { epoch, first, last } = command

@@ -24,7 +24,7 @@ function setUp(onOpen: (stream: Stream) => void = () => {}) {
   const changes: (boolean | undefined)[] = []
   const nobody = () => Promise.reject(new Error('not asked here'))
   const port: WorkerPort = {
-    ...{ identify: nobody, assign: nobody, release: nobody },
+    ...{ identify: nobody, assign: nobody, release: nobody, send: nobody },
     watch: (send, signal) =>
       new Promise((end, fail) => {
         signal.addEventListener('abort', () => fail(new Error('aborted')), { once: true })

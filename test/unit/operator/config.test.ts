@@ -12,6 +12,7 @@ describe('parseConfig', () => {
       workerImage: 'shardcluster:1',
       workerImagePullPolicy: undefined,
       httpPort: 8081,
+      apiPort: 8083,
       logLevel: 'info',
       leaseName: 'shardcluster-operator',
     })

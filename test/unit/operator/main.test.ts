@@ -16,7 +16,7 @@ afterEach(() => {
 
 describe('runOperator', () => {
   it('ends when it is told to, also while no API server answers', async () => {
-    const [apiPort = 0, port = 0] = await freePorts(2)
+    const [apiPort = 0, port = 0, botPort = 0] = await freePorts(3)
     const cluster = { server: `http://127.0.0.1:${apiPort}` }
     const kubeconfig = {
       apiVersion: 'v1',
@@ -32,6 +32,7 @@ describe('runOperator', () => {
     const environment = {
       SHARDCLUSTER_WORKER_IMAGE: 'shardcluster:test',
       SHARDCLUSTER_HTTP_PORT: String(port),
+      SHARDCLUSTER_API_PORT: String(botPort),
       SHARDCLUSTER_LOG_LEVEL: 'silent',
     }
     const running = runOperator(environment, stop.signal)
@@ -39,6 +40,9 @@ describe('runOperator', () => {
     await vi.waitFor(async () => expect((await ready()).status).toBe(503))
     expect(await (await ready()).text()).toContain('the first lists have not been read')
     expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200)
+    const bot = await fetch(`http://127.0.0.1:${botPort}/v1/shardclusters/default/bot`)
+    expect([bot.status, bot.headers.get('connection'), bot.headers.get('retry-after')]).toEqual([503, 'close', '1'])
+    expect(await bot.json()).toMatchObject({ code: 'NOT_LEADING', retry_after: 1 })
     stop.abort()
     await running
     await expect(ready()).rejects.toThrow()

@@ -252,6 +252,7 @@ test('the time scale divides windows and lifetimes; what is given in millisecond
     sessionLifetimeMs: 1800,
     sessionStartWindowMs: 1_728_000,
     sendWindowMs: 1200,
+    membersWindowMs: 600,
   })
 })
 

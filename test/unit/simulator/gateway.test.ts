@@ -86,7 +86,13 @@ test.each<[string, (send: (data: string | Buffer) => void) => void, number, stri
     'Error while decoding payload.',
   ],
   ['an unknown opcode', (send) => send('{"op":99,"d":null}'), 4001, 'Unknown opcode.'],
-  ['a presence before IDENTIFY', (send) => send('{"op":3,"d":{}}'), 4003, 'Not authenticated.'],
+  ['a presence that says nothing', (send) => send('{"op":3,"d":{}}'), 4002, 'Error while decoding payload.'],
+  [
+    'a presence before IDENTIFY',
+    (send) => send('{"op":3,"d":{"since":null,"activities":[],"status":"idle","afk":false}}'),
+    4003,
+    'Not authenticated.',
+  ],
 ])('%s is closed', async (_name, act, code, reason) => {
   const simulator = await start()
   const client = connect(simulator)
@@ -214,6 +220,10 @@ test('Request Guild Members is answered with the nonce, as an event of that shar
   const guild = ready.d.guilds[0].id
   client.send(8, { guild_id: guild, query: '', limit: 0, nonce: 'n1' })
   expect((await client.event('GUILD_MEMBERS_CHUNK')).d).toMatchObject({ guild_id: guild, nonce: 'n1', chunk_count: 1 })
+  client.send(8, { guild_id: guild, query: '', limit: 0, nonce: 'n2' })
+  const limited = (await client.event('RATE_LIMITED')).d
+  expect(limited).toMatchObject({ opcode: 8, meta: { guild_id: guild, nonce: 'n2' } })
+  expect(limited.retry_after).toBeGreaterThan(0)
 })
 
 test('any well-formed token is a bot of its own, when asked for', async () => {

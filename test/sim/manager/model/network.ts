@@ -78,6 +78,7 @@ export function simPort(ends: Ends): WorkerPort {
     identify: (command, signal) => call(ends, signal, { type: 'IDENTIFY_SHARD', ...command }),
     assign: (command, signal) => call(ends, signal, { type: 'ASSIGN_SHARDS', ...command }),
     release: (command, signal) => call(ends, signal, { type: 'RELEASE_SHARDS', ...command }),
+    send: (command, signal) => call(ends, signal, { type: 'SEND_PAYLOAD', ...command }),
     watch: (onRecord, signal) => watch(ends, onRecord, signal),
   }
 }
@@ -117,7 +118,8 @@ function call<T>(
       await line.awake
       if (hungUp.signal.aborted || !process || worker.process !== process)
         return finish(unknown('the connection broke'))
-      const { type, epoch } = command
+      const { type } = command
+      const epoch = 'epoch' in command ? command.epoch : undefined
       worker.env.discord.trace(`${worker.env.uid}: ${type} ${epoch} ${JSON.stringify(brief(command))}`)
       if (type === 'IDENTIFY_SHARD') worker.env.discord.permitted(worker.env.cluster, command.shardId, sentAt)
       const reply = await process.worker.handle(command, hungUp.signal)
@@ -130,7 +132,7 @@ function call<T>(
 
 function brief(command: Command): unknown {
   if (command.type === 'IDENTIFY_SHARD') return [command.shardId, command.slotInMs]
-  if (command.type === 'RELEASE_SHARDS') return command.shardIds
+  if (command.type === 'RELEASE_SHARDS' || command.type === 'SEND_PAYLOAD') return command.shardIds
   return [command.first, command.last, command.withhold, command.sessions.map(({ shardId }) => shardId)]
 }
 

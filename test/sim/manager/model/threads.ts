@@ -165,6 +165,8 @@ export class SimThreads implements ThreadPool {
         return thread.release((ask as ThreadCalls['RELEASE']['ask']).shardIds)
       case 'DRAIN':
         return thread.release([...thread.shards.keys()], (ask as ThreadCalls['DRAIN']['ask']).flushMs)
+      case 'SEND':
+        throw new Error('nobody sends payloads in this model')
       case 'PING':
       case 'METRICS':
         return null

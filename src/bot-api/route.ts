@@ -1,0 +1,67 @@
+import type { z } from 'zod'
+import type { ShardDirectory } from '../manager/shard-directory.ts'
+import type { Clock } from '../support/clock.ts'
+import type { ApiErrorCode } from './errors.ts'
+import type { MembersLimit } from './members-limit.ts'
+import type { clusterParams } from './schemas.ts'
+
+/** The ShardCluster that a request is about, authorized. */
+export interface Context {
+  readonly namespace: string
+  readonly name: string
+  readonly bot: string
+  readonly directory: ShardDirectory
+  readonly totalShards: number
+  readonly members: MembersLimit
+  readonly clock: Clock
+  /** Aborted when the caller has hung up. */
+  readonly signal: AbortSignal
+}
+
+/** A value and the HTTP status that it is answered with. */
+export interface Answered<T> {
+  readonly status: number
+  readonly body: T
+}
+
+/** One route: all that the server, and the description of it, are made of. */
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'PUT'
+  /** As in OpenAPI, such as `/v1/shardclusters/{namespace}/{name}`. */
+  readonly path: string
+  readonly operationId: string
+  readonly summary: string
+  readonly description: string
+  readonly params: z.ZodType<z.output<typeof clusterParams>> & z.ZodObject
+  readonly query: z.ZodObject
+  readonly body: z.ZodType | undefined
+  /** The answer of each status that is a success. */
+  readonly answers: Readonly<Record<number, z.ZodType>>
+  /** How it may fail, besides what every route may. */
+  readonly errors: readonly ApiErrorCode[]
+  handle(input: { params: unknown; query: unknown; body: unknown }, context: Context): Promise<Answered<unknown>>
+}
+
+interface Definition<P extends Route['params'], Q extends z.ZodObject, B extends z.ZodType, A> {
+  readonly method: Route['method']
+  readonly path: string
+  readonly operationId: string
+  readonly summary: string
+  readonly description: string
+  readonly params: P
+  readonly query: Q
+  readonly body?: B
+  readonly answers: Readonly<Record<number, z.ZodType<A>>>
+  readonly errors: readonly ApiErrorCode[]
+  readonly handle: (
+    input: { readonly params: z.output<P>; readonly query: z.output<Q>; readonly body: z.output<B> },
+    context: Context,
+  ) => Promise<Answered<A>>
+}
+
+/** A route whose handler sees what its schemas let through. */
+export function route<P extends Route['params'], Q extends z.ZodObject, B extends z.ZodType, A>(
+  definition: Definition<P, Q, B, A>,
+): Route {
+  return { body: undefined, ...definition } as unknown as Route
+}
