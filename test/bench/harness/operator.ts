@@ -33,6 +33,7 @@ export class OperatorProcess {
       POD_NAME: 'operator',
       SHARDCLUSTER_WORKER_IMAGE: 'shardcluster:bench',
       SHARDCLUSTER_HTTP_PORT: String(port),
+      SHARDCLUSTER_API_PORT: '0',
       SHARDCLUSTER_LOG_LEVEL: 'warn',
     }
     const operator = new OperatorProcess(await Child.start(FILE, { env }), `http://127.0.0.1:${port}`)
