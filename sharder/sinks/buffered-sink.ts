@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { SinkRecord } from '../../src/protocol/state.ts'
 import { backoffDelay } from '../../src/support/backoff.ts'
-import { type Clock, sleep } from '../../src/support/clock.ts'
+import { type Cancel, type Clock, sleep } from '../../src/support/clock.ts'
 import type { Logger } from '../../src/support/logger.ts'
 import { BufferedFeed, type Sorting } from './buffered-feed.ts'
 import type { FeedMark } from './feed-mark.ts'
@@ -38,6 +38,8 @@ export interface SinkCounts {
 
 /** Shards are spread over so many lanes: a batch in flight holds up its own lane only. */
 export const LANES = 4
+/** Events wait this long for company before they are sent, in milliseconds. */
+const GATHER_MS = 3
 const MOST_BYTES = 32 * 1024 * 1024
 const RETRY = { baseMs: 200, capMs: 10_000 }
 
@@ -56,6 +58,7 @@ export class BufferedSink implements Sink {
   #bytes = 0
   #events = 0
   #full = false
+  #cancelGather: Cancel | undefined
   #trouble: { readonly state: 'Failing' | 'Unauthorized'; readonly message: string } | undefined
 
   constructor(options: SinkOptions, publisher: Publisher, sorting: Sorting) {
@@ -69,6 +72,7 @@ export class BufferedSink implements Sink {
         clock: options.clock,
         slabs: this.#slabs,
         deliver: (slab) => this.#deliver(slab),
+        onStarted: () => this.#gather(),
         onHeld: (bytes, events) => this.#held(bytes, events),
       })
     this.#lanes = Array.from({ length: LANES }, lane)
@@ -101,9 +105,17 @@ export class BufferedSink implements Sink {
 
   async close(): Promise<void> {
     this.#closed.abort()
-    for (const lane of this.#lanes) lane.close()
+    this.#cancelGather?.()
     this.#slabs.close()
     await this.#publisher.close()
+  }
+
+  /** The lanes send in the same moment, so that their publisher may put little batches together. */
+  #gather(): void {
+    this.#cancelGather ??= this.#options.clock.after(GATHER_MS, () => {
+      this.#cancelGather = undefined
+      for (const lane of this.#lanes) lane.due()
+    })
   }
 
   async #deliver(slab: Slab): Promise<void> {

@@ -1,16 +1,15 @@
-import type { Cancel, Clock } from '../../src/support/clock.ts'
+import type { Clock } from '../../src/support/clock.ts'
 import type { FeedMark } from './feed-mark.ts'
 import type { Arrival, Slab } from './slab.ts'
 import type { SlabPool } from './slab-pool.ts'
-
-/** Events wait this long for company before they are sent, in milliseconds. */
-const GATHER_MS = 20
 
 export interface LaneOptions {
   readonly clock: Clock
   readonly slabs: SlabPool
   /** Resolves when the sink has confirmed the slab, however long that takes; rejects only when the sink is closed. */
   readonly deliver: (slab: Slab) => Promise<void>
+  /** It has something to send, and wants due() to be called in a moment. */
+  readonly onStarted: () => void
   /** The number of bytes or events that wait has changed by so much. */
   readonly onHeld: (bytes: number, events: number) => void
 }
@@ -22,7 +21,6 @@ export class Lane {
   #open: Slab | undefined
   #sending = false
   #due = false
-  #cancelTimer: Cancel | undefined
   #idle: (() => void)[] = []
 
   constructor(options: LaneOptions) {
@@ -43,6 +41,12 @@ export class Lane {
     if (slab.full) this.#seal()
   }
 
+  /** What was gathered leaves now, or when the batch in flight is confirmed: until then it may as well grow. */
+  due(): void {
+    if (this.#sending) this.#due = this.#open !== undefined
+    else this.#seal()
+  }
+
   /** Resolves when nothing waits any more. */
   async flushed(): Promise<void> {
     this.#seal()
@@ -51,21 +55,12 @@ export class Lane {
     }
   }
 
-  close(): void {
-    this.#cancelTimer?.()
-  }
-
   #start(): Slab {
     const slab = this.#options.slabs.take()
     slab.startedAt = this.#options.clock.now()
     this.#open = slab
     this.#options.onHeld(slab.size, 0)
-    this.#cancelTimer ??= this.#options.clock.after(GATHER_MS, () => {
-      this.#cancelTimer = undefined
-      // While a batch is in flight this one may as well grow.
-      if (this.#sending) this.#due = true
-      else this.#seal()
-    })
+    this.#options.onStarted()
     return slab
   }
 
@@ -74,8 +69,6 @@ export class Lane {
     this.#waiting.push(this.#open)
     this.#open = undefined
     this.#due = false
-    this.#cancelTimer?.()
-    this.#cancelTimer = undefined
     if (!this.#sending) void this.#send()
   }
 

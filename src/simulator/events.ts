@@ -1,3 +1,4 @@
+import { avatarHash, MESSAGES, snowflake, userName, words } from './made-up.ts'
 import { intentMask } from './rules/index.ts'
 
 /** An event whose bytes are ready except for the head with its numbers. */
@@ -7,8 +8,8 @@ export interface EventTemplate {
   readonly intent: number
   /** Its share of the traffic. */
   readonly weight: number
-  /** What follows the counted fields inside `d`, with the two closing braces. */
-  readonly tail: Buffer
+  /** What follows the counted fields inside `d`, with the two closing braces: they take turns. */
+  readonly tails: readonly Buffer[]
 }
 
 const USER = {
@@ -35,26 +36,7 @@ const WORDS = 'the quick brown fox jumps over the lazy dog and asks the bot for 
 
 /** Names, intents, shares and bodies after real traffic of a large public bot; a MESSAGE_CREATE is about 1.2 kB. */
 export const EVENT_TEMPLATES: readonly EventTemplate[] = [
-  event('MESSAGE_CREATE', intentMask('GuildMessages'), 45, {
-    type: 0,
-    tts: false,
-    timestamp: '2024-05-14T17:11:02.321000+00:00',
-    pinned: false,
-    nonce: '1239980000000000000',
-    mentions: [USER],
-    mention_roles: [],
-    mention_everyone: false,
-    member: MEMBER,
-    id: '1239980112233445566',
-    flags: 0,
-    embeds: [],
-    edited_timestamp: null,
-    content: WORDS.repeat(3),
-    components: [],
-    channel_id: '290926798999357250',
-    author: { ...USER, discriminator: '0', clan: null, avatar_decoration_data: null },
-    attachments: [],
-  }),
+  event('MESSAGE_CREATE', intentMask('GuildMessages'), 45, ...MESSAGES.map(message)),
   event('PRESENCE_UPDATE', intentMask('GuildPresences'), 20, {
     user: { id: USER.id },
     status: 'online',
@@ -154,6 +136,32 @@ export function eventCycle(intents: number): readonly number[] {
   return cycle
 }
 
-function event(name: string, intent: number, weight: number, body: object): EventTemplate {
-  return { name, intent, weight, tail: Buffer.from(`,${JSON.stringify(body).slice(1)}}`) }
+/** Message `n` of as many that share what real ones share, and no more: else compression would cost nothing. */
+function message(n: number): object {
+  const user = { ...USER, username: userName(n), id: snowflake(8 * n), avatar: avatarHash(n) }
+  return {
+    type: 0,
+    tts: false,
+    timestamp: '2024-05-14T17:11:02.321000+00:00',
+    pinned: false,
+    nonce: snowflake(8 * n + 1),
+    mentions: [USER],
+    mention_roles: [],
+    mention_everyone: false,
+    member: { ...MEMBER, roles: [snowflake(8 * n + 2), snowflake(8 * n + 3), snowflake(8 * n + 4)] },
+    id: snowflake(8 * n + 5),
+    flags: 0,
+    embeds: [],
+    edited_timestamp: null,
+    content: words(n, 300),
+    components: [],
+    channel_id: snowflake(8 * n + 6),
+    author: { ...user, discriminator: '0', clan: null, avatar_decoration_data: null },
+    attachments: [],
+  }
+}
+
+function event(name: string, intent: number, weight: number, ...bodies: readonly object[]): EventTemplate {
+  const tails = bodies.map((body) => Buffer.from(`,${JSON.stringify(body).slice(1)}}`))
+  return { name, intent, weight, tails }
 }

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
-import { StreamCompressor, type TransportCompression } from './compression.ts'
+import { createCompressor, type StreamCompressor, type TransportCompression } from './compression.ts'
 
 /** Bytes waiting in one socket beyond which nothing more is rendered for it until it drains. */
 const HIGH_WATER_BYTES = 256 * 1024
@@ -16,7 +16,7 @@ export class Outbound {
   constructor(ws: WebSocket, socket: Socket, compression: TransportCompression, onDrain: () => void) {
     this.#ws = ws
     this.#socket = socket
-    this.#compressor = compression === 'none' ? undefined : new StreamCompressor(compression)
+    this.#compressor = compression === 'none' ? undefined : createCompressor(compression)
     this.#onDrain = onDrain
     socket.on('drain', onDrain)
   }
@@ -28,14 +28,17 @@ export class Outbound {
 
   /** Sends one payload, in order; nothing happens on a connection that is closing. */
   send(payload: Buffer): void {
-    if (this.#compressor === undefined) {
+    const compressor = this.#compressor
+    if (compressor === undefined) {
       this.#write(payload, false)
       return
     }
-    this.#compressor.write(payload, (message) => {
+    let later = false
+    compressor.write(payload, (message) => {
       this.#write(message, true)
-      if (this.#compressor?.pendingBytes === 0) this.#onDrain()
+      if (later && compressor.pendingBytes === 0) this.#onDrain()
     })
+    later = true
   }
 
   /** Hands all that `work` sends to the kernel at once. */

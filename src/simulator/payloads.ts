@@ -91,9 +91,10 @@ function renderCounted<C>(session: Session<C>, s: number, record: DispatchRecord
   const ids = guild >= 0 ? `"id":"${ofGuild}"` : `"guild_id":"${ofGuild}"`
   const counted = `"sim_n":${record.n},"sim_shard":[${id},${total}],"sim_at":${record.at}`
   const head = `{"t":"${template.name}","s":${s},"op":0,"d":{${counted},${ids}`
-  const bytes = Buffer.allocUnsafe(head.length + template.tail.length)
+  const tail = template.tails[record.n % template.tails.length] as Buffer
+  const bytes = Buffer.allocUnsafe(head.length + tail.length)
   bytes.write(head, 0, 'latin1')
-  template.tail.copy(bytes, head.length)
+  tail.copy(bytes, head.length)
   return bytes
 }
 

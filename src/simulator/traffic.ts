@@ -9,6 +9,9 @@ import type { ShardRecord } from './rules/index.ts'
 type Shard = ShardRecord<GatewayConnection>
 
 const TICK_MS = 50
+/** Where many events come they come more often, so that they do not come in heaps. */
+const QUICK_TICK_MS = 5
+const MANY_A_SECOND = 5_000
 /** Most events generated for one shard before others get their turn. */
 const LARGEST_BATCH = 128
 /** How much of a late tick is made up for: a process that was stopped does not flood its clients afterwards. */
@@ -77,7 +80,7 @@ export class Traffic {
   }
 
   #tickLater(): void {
-    this.#cancel = this.#clock.after(TICK_MS, () => {
+    this.#cancel = this.#clock.after(this.#rate < MANY_A_SECOND ? TICK_MS : QUICK_TICK_MS, () => {
       this.#tick()
       this.#tickLater()
     })
@@ -91,11 +94,20 @@ export class Traffic {
     const due = Math.floor(this.#owed)
     this.#owed -= due
     if (shards.length === 0) return
-    const at = this.#clock.date().getTime()
-    for (let i = 0; i < due; i += 1) {
-      const shard = shards[this.#next % shards.length]
-      this.#next += 1
-      if (shard !== undefined) generate(shard, at)
+    // Each shard has its share at once: a write for each event would be most of what it costs.
+    for (let i = 0; i < Math.min(due, shards.length); i += 1) {
+      const shard = shards[(this.#next + i) % shards.length]
+      const share = Math.ceil((due - i) / shards.length)
+      if (shard !== undefined) this.#generate(shard, share)
+    }
+    this.#next = (this.#next + due) % shards.length
+  }
+
+  #generate(shard: Shard, count: number): void {
+    for (let left = count; left > 0; left -= this.#largestBatch) {
+      const at = this.#clock.date().getTime()
+      for (let i = Math.min(left, this.#largestBatch); i > 0; i -= 1) generate(shard, at)
+      for (const { connection } of shard.sessions) connection?.pump()
     }
   }
 
@@ -121,18 +133,16 @@ export class Traffic {
     const left = this.#bursts.get(shard) ?? 0
     const connections = [...shard.sessions].flatMap(({ connection }) => connection ?? [])
     if (left === 0 || connections.length === 0 || connections.some((connection) => connection.behind)) return
-    const at = this.#clock.date().getTime()
     const batch = Math.min(left, this.#largestBatch)
     if (batch === left) this.#bursts.delete(shard)
     else this.#bursts.set(shard, left - batch)
-    for (let i = 0; i < batch; i += 1) generate(shard, at, false)
-    for (const connection of connections) connection.pump()
+    this.#generate(shard, batch)
     this.#feedSoon(shard)
   }
 }
 
-/** One event for `shard`: logged in each of its sessions whose intents ask for it, and sent where somebody listens. */
-function generate(shard: Shard, at: number, send = true): void {
+/** One event for `shard`: logged in each of its sessions whose intents ask for it. */
+function generate(shard: Shard, at: number): void {
   let n = 0
   for (const session of shard.sessions) {
     const cycle = eventCycle(session.intents)
@@ -140,6 +150,5 @@ function generate(shard: Shard, at: number, send = true): void {
     // Counted only when somebody gets it, and once however many sessions do.
     if (n === 0) n = ++shard.counter
     session.log.append(Kind.FirstEvent + (cycle[n % cycle.length] ?? 0), n, at)
-    if (send) session.connection?.pump()
   }
 }

@@ -4,13 +4,22 @@ import { machine } from './harness/machine.ts'
 import { describe, type Measured, measure, type RunPart } from './harness/report.ts'
 import { compileOnce } from './harness/sharder.ts'
 import { events } from './parts/events.ts'
+import { load } from './parts/load.ts'
 import { many } from './parts/many.ts'
 import { memory } from './parts/memory.ts'
 import { sessions } from './parts/sessions.ts'
+import { sinks } from './parts/sinks.ts'
 import { start } from './parts/start.ts'
 import { wire } from './parts/wire.ts'
 
-const PARTS: Readonly<Record<string, RunPart>> = { start, memory, events, sessions, wire, many }
+const PARTS: Readonly<Record<string, readonly RunPart[]>> = {
+  start: [start],
+  memory: [memory],
+  events: [events, sinks, load],
+  sessions: [sessions],
+  wire: [wire],
+  many: [many],
+}
 const RESULTS = new URL('./results/', import.meta.url)
 const FIGURES = new URL('./figures.md', import.meta.url)
 
@@ -21,12 +30,15 @@ if (unknown.length > 0) {
   process.exit(2)
 }
 
+function isWanted(name: string): boolean {
+  return wanted.length === 0 || wanted.includes(name)
+}
+
 const date = new Date().toISOString().slice(0, 16).replace('T', ' ')
 const say = (line: string): void => console.error(`  ${line}`)
 const measured: Measured[] = []
 compileOnce()
-for (const [name, run] of Object.entries(PARTS)) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue
+for (const run of Object.entries(PARTS).flatMap(([name, runs]) => (isWanted(name) ? runs : []))) {
   const part = await measure(run, say)
   measured.push(part)
   keep(part)

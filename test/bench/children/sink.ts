@@ -1,32 +1,37 @@
-// The other end of an http sink, as cheap as it gets: it counts lines and parses nothing. GET answers the counts.
+// The other end of an http sink, as cheap as it gets: it counts lines and parses nothing. POST / takes events.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { Tally } from './tally.ts'
 
 const LINE_FEED = 10
-const counts = { events: 0, requests: 0, bytes: 0 }
+const tally = new Tally()
 
 const server = createServer((request, response) => {
-  if (request.method === 'POST') take(request, response)
-  else response.end(JSON.stringify(counts))
+  if (request.method === 'POST' && request.url === '/') take(request, response)
+  else tally.answer(request, response)
 })
 
 /** Events are counted when the whole request has arrived: what is counted is what is confirmed. */
 function take(request: IncomingMessage, response: ServerResponse): void {
   const batch = request.headers['content-type'] === 'application/x-ndjson'
+  const { timing } = tally
+  const chunks: Buffer[] = []
   let lines = 0
   let bytes = 0
   let last = LINE_FEED
   request.on('data', (chunk: Buffer) => {
     bytes += chunk.length
     last = chunk[chunk.length - 1] ?? last
+    if (timing) chunks.push(chunk)
     if (batch) for (let at = chunk.indexOf(LINE_FEED); at !== -1; at = chunk.indexOf(LINE_FEED, at + 1)) lines++
   })
   request.on('end', () => {
-    counts.requests++
-    counts.bytes += bytes
+    tally.requests++
+    tally.bytes += bytes
     // The last line may lack its end; whatever is not a batch is one event.
-    counts.events += batch ? lines + (last === LINE_FEED ? 0 : 1) : 1
+    tally.events += batch ? lines + (last === LINE_FEED ? 0 : 1) : 1
     response.writeHead(204).end()
+    if (timing) tally.time(Buffer.concat(chunks))
   })
 }
 

@@ -4,6 +4,7 @@ import type { RunDirectory } from '../../../src/local/run-directory.ts'
 import { httpWorker, workerAgent } from '../../../src/manager/http-worker.ts'
 import type { Answer } from '../../../src/manager/ports.ts'
 import type { GatewayOptions } from '../../../src/protocol/commands.ts'
+import type { SinkSettings } from '../../../src/protocol/sink-settings.ts'
 import { WORKER_RUNTIME, workerEnvironment } from '../../../src/protocol/worker-settings.ts'
 import { Child } from './child.ts'
 import { forEach } from './until.ts'
@@ -18,11 +19,13 @@ const AT_ONCE = 16
 export interface SharderOptions {
   readonly directory: RunDirectory
   readonly token: string
-  readonly sinkUrl: string
+  readonly sink: SinkSettings
   readonly shards: number
   readonly gateway: GatewayOptions
   /** A certificate authority in PEM that the sharder trusts too. */
   readonly certificateAuthority?: string
+  /** 1 by default. */
+  readonly threads?: number
 }
 
 /** Fills the compile cache, as the image does when it is built. */
@@ -34,7 +37,7 @@ export function compileOnce(): void {
 
 /** One sharder process that holds all shards of a bot, as the manager would drive it, but without its schedule. */
 export async function startSharder(options: SharderOptions): Promise<Child> {
-  const { directory, token, sinkUrl, certificateAuthority: ca } = options
+  const { directory, token, sink, certificateAuthority: ca, threads = 1 } = options
   const authorization = 'bench'
   const child = await Child.start(FILE, {
     env: {
@@ -46,10 +49,10 @@ export async function startSharder(options: SharderOptions): Promise<Child> {
         workerId: 0,
         host: '127.0.0.1',
         port: 0,
-        threads: 1,
+        threads,
         tokenFile: directory.secret('token', token),
         authorizationFile: directory.secret('authorization', authorization),
-        sinks: [{ name: 'bench', http: { url: sinkUrl } }],
+        sinks: [sink],
         logLevel: 'warn',
         graceSeconds: 30,
       }),

@@ -1,8 +1,10 @@
 import { request } from 'undici'
 import { Child } from './child.ts'
+import type { SinkAddress } from './sink-address.ts'
 import { until } from './until.ts'
 
-const FILE = new URL('../children/sink.ts', import.meta.url)
+const HTTP = new URL('../children/sink.ts', import.meta.url)
+const CONSUMER = new URL('../children/consumer.ts', import.meta.url)
 
 /** What the sink has been given and has confirmed. */
 export interface SinkCounts {
@@ -11,8 +13,16 @@ export interface SinkCounts {
   readonly bytes: number
 }
 
+/** From the simulator's send to the confirmation, in milliseconds, of so many events. */
+export interface Latency {
+  readonly p50: number
+  readonly p99: number
+  readonly timed: number
+}
+
 /** The other end of everybody's events, in a process of its own. */
 export class SinkProcess {
+  /** Of an http sink: where events go. */
   readonly url: string
   readonly #child: Child
 
@@ -21,8 +31,10 @@ export class SinkProcess {
     this.url = (child.said as { url: string }).url
   }
 
-  static async start(): Promise<SinkProcess> {
-    return new SinkProcess(await Child.start(FILE))
+  /** An http sink, or a consumer of the broker at `broker`. */
+  static async start(broker?: SinkAddress): Promise<SinkProcess> {
+    if (broker === undefined) return new SinkProcess(await Child.start(HTTP))
+    return new SinkProcess(await Child.start(CONSUMER, { args: [JSON.stringify(broker)] }))
   }
 
   async counts(): Promise<SinkCounts> {
@@ -30,8 +42,20 @@ export class SinkProcess {
     return (await body.json()) as SinkCounts
   }
 
+  /** Measures latencies from now on. */
+  async startTiming(): Promise<void> {
+    const { body } = await request(`${this.url}/timing`, { method: 'POST' })
+    await body.dump()
+  }
+
+  async endTiming(): Promise<Latency> {
+    const { body } = await request(`${this.url}/timing`, { method: 'DELETE' })
+    const { p50, p99, timed } = (await body.json()) as { p50: number | null; p99: number | null; timed: number }
+    return { p50: p50 ?? Number.NaN, p99: p99 ?? Number.NaN, timed }
+  }
+
   /** Resolves when nothing has arrived for `quietMs`. */
-  async settled(quietMs = 500): Promise<SinkCounts> {
+  async settled(quietMs = 250): Promise<SinkCounts> {
     let last = await this.counts()
     let since = performance.now()
     await until('the sink coming to rest', 120_000, async () => {

@@ -29,8 +29,17 @@ export function memoryOf(pid: number): MemoryUse {
 
 /** Bytes of the mappings of a process that are files: its binary and libraries. */
 export function mappedFilesOf(pid: number): number {
+  return statusOf(pid, 'RssFile')
+}
+
+/** The most resident memory that a process has had since it began, in bytes. */
+export function mostRss(pid: number): number {
+  return statusOf(pid, 'VmHWM')
+}
+
+function statusOf(pid: number, name: string): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-  return Number(/^RssFile:\s+(\d+) kB/m.exec(status)?.[1] ?? Number.NaN) * 1024
+  return Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN) * 1024
 }
 
 /** Bytes that a process read so far: files, pipes, and its sockets, but not its IPC channel. */

@@ -88,7 +88,7 @@ async function measureOne({ compression, guilds }: Case): Promise<Measurement> {
   )
   const sink = ending.adopt(await SinkProcess.start(), (s) => s.stop())
   const gateway = { url: simulator.gatewayUrl, version: 10, intents: 1, compression }
-  const options = { directory, token, sinkUrl: sink.url, shards: SHARDS, gateway }
+  const options = { directory, token, sink: { name: 'bench', http: { url: sink.url } }, shards: SHARDS, gateway }
   const sharder = ending.adopt(await startSharder({ ...options, certificateAuthority: TEST_CERTIFICATE }), (s) =>
     s.stop(),
   )

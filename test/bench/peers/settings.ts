@@ -1,7 +1,9 @@
+import type { SinkAddress } from '../harness/sink-address.ts'
+
 /** What a peer is told: the first argument of its process, as JSON. */
 export interface PeerSettings {
   readonly gatewayUrl: string
-  readonly sinkUrl: string
+  readonly sink: SinkAddress
   readonly token: string
   readonly shards: number
   readonly intents: number

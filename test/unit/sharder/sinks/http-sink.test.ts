@@ -91,6 +91,27 @@ describe('an http sink', () => {
     expect(sink.record()).toEqual({ name: 'bot', state: 'Flowing', pending: 0 })
   })
 
+  it('sends the little that many shards have in one request, and apart where that is refused', async () => {
+    const sizes: number[] = []
+    bot.answer = async (_request, response, body) => {
+      const lines = body.split('\n').length - 1
+      sizes.push(lines)
+      if (lines > 8) response.writeHead(413).end()
+      else {
+        bot.keep(body)
+        response.writeHead(204).end()
+      }
+    }
+    start()
+    const feeds = range(0, 15).map((shardId) => sink.open(shardId, 0, ''))
+    for (const feed of feeds) add(feed, 1)
+    expect(await sink.flush(10_000)).toBe(true)
+    expect(sizes[0]).toBe(16)
+    expect(sizes.slice(1).reduce((sum, lines) => sum + lines, 0)).toBe(16)
+    for (const shardId of range(0, 15)) expect(bot.counts(shardId)).toEqual([1])
+    expect(feeds.map((feed) => feed.acknowledged)).toEqual(range(0, 15).map(() => 1))
+  })
+
   it('counts a sequence as confirmed only when the batch was', async () => {
     const { promise: allowed, resolve: allow } = Promise.withResolvers<void>()
     let asked = false

@@ -1,10 +1,10 @@
-// @discordjs/ws as it comes, its events in the same batches as the sharder's.
+// @discordjs/ws as it comes; a sink gets every dispatch.
 import { CompressionMethod, WebSocketManager, WebSocketShardEvents } from '@discordjs/ws'
-import { Lines } from './lines.ts'
+import { openDelivery } from './delivery.ts'
 import { sayReady, settings } from './settings.ts'
 
-const { gatewayUrl, sinkUrl, token, shards, intents, compression } = settings()
-const lines = new Lines(sinkUrl)
+const { gatewayUrl, sink, token, shards, intents, compression } = settings()
+const deliver = await openDelivery(sink)
 const information = {
   url: gatewayUrl,
   shards,
@@ -21,6 +21,6 @@ const manager = new WebSocketManager({
 })
 manager.on(WebSocketShardEvents.Error, (error, shardId) => console.error('shard', shardId, error))
 manager.on(WebSocketShardEvents.SocketError, (error, shardId) => console.error('shard', shardId, error))
-manager.on(WebSocketShardEvents.Dispatch, (payload, shardId) => lines.add(JSON.stringify({ shardId, payload })))
+manager.on(WebSocketShardEvents.Dispatch, (payload, shardId) => deliver(shardId, payload))
 await manager.connect()
 sayReady()

@@ -1,0 +1,59 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+/** As Discord writes it, and as discordeno does. */
+const MARKS = ['"sim_at":', '"simAt":'].map((text) => Buffer.from(text))
+/** Digits of a time in milliseconds, until the year 2286. */
+const DIGITS = 13
+/** Longest latency that is told from longer ones, in milliseconds. */
+const LONGEST_MS = 60_000
+
+/** What has arrived at a sink, and how long after the simulator sent it. */
+export class Tally {
+  events = 0
+  requests = 0
+  bytes = 0
+  /** Whether times are looked at: it costs something. */
+  timing = false
+  readonly #milliseconds = new Uint32Array(LONGEST_MS + 1)
+
+  /** Notes the latency of each event in `bytes`, which are confirmed now. */
+  time(bytes: Buffer): void {
+    const now = Date.now()
+    const mark = MARKS.find((each) => bytes.includes(each))
+    if (mark === undefined) return
+    for (let at = bytes.indexOf(mark); at !== -1; at = bytes.indexOf(mark, at + mark.length)) {
+      const sent = Number(bytes.toString('latin1', at + mark.length, at + mark.length + DIGITS))
+      const took = Math.min(LONGEST_MS, Math.max(0, now - sent))
+      this.#milliseconds[took] = (this.#milliseconds[took] ?? 0) + 1
+    }
+  }
+
+  /** GET: the counts. POST /timing: latencies from now on. DELETE /timing: what they were. */
+  answer({ method }: IncomingMessage, response: ServerResponse): void {
+    const { events, requests, bytes } = this
+    if (method === 'GET') response.end(JSON.stringify({ events, requests, bytes }))
+    else if (method === 'POST') {
+      this.#milliseconds.fill(0)
+      this.timing = true
+      response.end()
+    } else {
+      this.timing = false
+      response.end(JSON.stringify({ p50: this.#percentile(0.5), p99: this.#percentile(0.99), timed: this.#timed() }))
+    }
+  }
+
+  #timed(): number {
+    return this.#milliseconds.reduce((sum, count) => sum + count, 0)
+  }
+
+  /** In milliseconds; times are whole ones on both ends. NaN: there were none. */
+  #percentile(share: number): number {
+    let left = this.#timed() * share
+    if (left === 0) return Number.NaN
+    for (const [ms, count] of this.#milliseconds.entries()) {
+      left -= count
+      if (left <= 0) return ms
+    }
+    return LONGEST_MS
+  }
+}
