@@ -25,14 +25,16 @@ const SELECTOR = Object.entries(MANAGED_BY)
   .map(([key, value]) => `${key}=${value}`)
   .join(',')
 
+/** undefined: all. */
+const namespacesOf = ({ namespaces }: CacheOptions) => (namespaces.length > 0 ? namespaces : [undefined])
+
 /** One collection, over all the namespaces that are watched. */
 class Collection<T extends StoredObject> {
   readonly reflectors: readonly Reflector<T>[]
   readonly store: StoreReader<T>
 
   constructor(options: CacheOptions, resource: Resource, labelSelector?: string, indexOf?: IndexOf<T>) {
-    const namespaces = options.namespaces.length > 0 ? options.namespaces : [undefined]
-    this.reflectors = namespaces.map(
+    this.reflectors = namespacesOf(options).map(
       (namespace) => new Reflector<T>({ ...options, resource, namespace, labelSelector }, indexOf),
     )
     this.store = union(this.reflectors.map(({ store }) => store))
@@ -46,6 +48,8 @@ export class Caches {
   readonly pods: Collection<PodObject>
   readonly services: Collection<StoredObject>
   readonly budgets: Collection<StoredObject>
+  readonly #namespaces: readonly (string | undefined)[]
+  readonly #parts: readonly Part[]
 
   constructor(options: CacheOptions) {
     this.clusters = new Collection(options, shardClusters)
@@ -53,32 +57,43 @@ export class Caches {
     this.pods = new Collection(options, pods, SELECTOR, clusterKey)
     this.services = new Collection(options, services, SELECTOR)
     this.budgets = new Collection(options, podDisruptionBudgets, SELECTOR)
+    const all = [this.clusters, this.statefulSets, this.pods, this.services, this.budgets]
+    this.#namespaces = namespacesOf(options)
+    this.#parts = this.#namespaces.map((_, index) =>
+      all.flatMap(({ reflectors }) => (reflectors[index] as Part[number] | undefined) ?? []),
+    )
   }
 
-  get #all(): readonly Pick<Reflector<never>, 'hasSynced' | 'whenSynced' | 'run'>[] {
-    const { clusters, statefulSets, pods, services, budgets } = this
-    return [
-      ...clusters.reflectors,
-      ...statefulSets.reflectors,
-      ...pods.reflectors,
-      ...services.reflectors,
-      ...budgets.reflectors,
-    ]
-  }
-
+  /**
+   * The first lists are read. A chosen namespace that refuses them does not count, as long as another one does not: its
+   * Role is gone, most likely with the namespace, and the ShardClusters of the others must not wait for that.
+   */
   get synced(): boolean {
-    return this.#all.every((reflector) => reflector.hasSynced)
+    return this.#parts.some(isSynced) && this.#parts.every((part) => isSynced(part) || part.some((r) => r.refused))
+  }
+
+  /** Everything there is in this namespace is known: what is missing there is not there. */
+  knows(namespace: string): boolean {
+    const [part] = this.#parts.filter((_, index) => (this.#namespaces[index] ?? namespace) === namespace)
+    return part !== undefined && isSynced(part)
   }
 
   /** Watches until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all(this.#all.map((reflector) => reflector.run(signal)))
+    await Promise.all(this.#parts.flat().map((reflector) => reflector.run(signal)))
   }
 
+  /** See `synced`. */
   async whenSynced(): Promise<void> {
-    await Promise.all(this.#all.map((reflector) => reflector.whenSynced()))
+    await Promise.all(this.#parts.flat().map((reflector) => reflector.whenAnswered()))
+    await Promise.any(this.#parts.map((part) => Promise.all(part.map((reflector) => reflector.whenSynced()))))
   }
 }
+
+/** What is watched of one namespace, or of all. */
+type Part = readonly Pick<Reflector<never>, 'hasSynced' | 'refused' | 'whenAnswered' | 'whenSynced' | 'run'>[]
+
+const isSynced = (part: Part): boolean => part.every(({ hasSynced }) => hasSynced)
 
 /**
  * The ShardCluster whose worker a pod is, by its label: a pod goes on holding shards while somebody takes its StatefulSet

@@ -10,11 +10,11 @@ import type { OperatorConfig } from './config.ts'
 import type { FleetMetrics } from './fleet-metrics.ts'
 import { ObjectClient } from './kube/apply.ts'
 import type { Transport } from './kube/call.ts'
-import { Controller } from './kube/controller.ts'
+import { Controller, requeueAfter } from './kube/controller.ts'
 import { EventRecorder } from './kube/events.ts'
 import { changed, enqueueObject, generationChanged } from './kube/handlers.ts'
 import type { KubeMetrics } from './kube/metrics.ts'
-import type { StoredObject } from './kube/objects.ts'
+import { type StoredObject, splitKey } from './kube/objects.ts'
 import type { Change } from './kube/store.ts'
 import { WorkQueue } from './kube/workqueue.ts'
 import { Fleets } from './reconcile/fleets.ts'
@@ -45,6 +45,9 @@ const WORKERS = 4
 
 /** A fleet that changes all the time is looked at this often, in milliseconds: a status write a second is enough. */
 const FLEET_PACE_MS = 1_000
+
+/** A ShardCluster whose pods, say, are not known, is looked at again after so many milliseconds. */
+const UNKNOWN_AGAIN_MS = 2_000
 
 /** The leader's work: everything that writes. Ends when `signal` aborts; shards go on without it. */
 export async function lead(options: LeadOptions, term: number, signal: AbortSignal): Promise<void> {
@@ -89,7 +92,10 @@ export async function lead(options: LeadOptions, term: number, signal: AbortSign
       clock,
       logger,
       metrics,
-      reconcile: (key, aborted, log) => reconciler.reconcile(key, aborted, log),
+      reconcile: async (key, aborted, log) =>
+        caches.knows(splitKey(key).namespace ?? '')
+          ? reconciler.reconcile(key, aborted, log)
+          : requeueAfter(UNKNOWN_AGAIN_MS, 'its namespace cannot be read'),
     })
     await controller.run(signal)
   } finally {

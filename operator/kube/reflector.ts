@@ -4,7 +4,7 @@ import type { Logger } from '../../src/support/logger.ts'
 import { listAll, type Selection } from './apply.ts'
 import { REFLECTOR_BACKOFF, ResettingBackoff, type ResettingBackoffOptions } from './backoff.ts'
 import type { Transport } from './call.ts'
-import { ApiError, ExpiredError, InvalidError, UnavailableError } from './errors.ts'
+import { ApiError, ExpiredError, ForbiddenError, InvalidError, UnavailableError } from './errors.ts'
 import { createKubeMetrics, type KubeMetrics } from './metrics.ts'
 import type { ObjectList, StoredObject } from './objects.ts'
 import { pathOf, type Resource } from './resources.ts'
@@ -59,7 +59,9 @@ export class Reflector<T extends StoredObject> {
   readonly #backoff: ResettingBackoff
   readonly #handlers = new Set<ChangeHandler<T>>()
   readonly #synced = Promise.withResolvers<void>()
+  readonly #answered = Promise.withResolvers<void>()
   #hasSynced = false
+  #refused = false
   #running = false
   #version: string | undefined
   #failures = 0
@@ -84,6 +86,16 @@ export class Reflector<T extends StoredObject> {
   /** Resolves after the first list. Stays pending if the server never answers: readiness shows it, not a time-out. */
   whenSynced(): Promise<void> {
     return this.#synced.promise
+  }
+
+  /** The server refused the first list (403): there is no right to it, or none any more. It is tried again all the same. */
+  get refused(): boolean {
+    return this.#refused && !this.#hasSynced
+  }
+
+  /** Resolves after the first list, or when the server refused it. */
+  whenAnswered(): Promise<void> {
+    return this.#answered.promise
   }
 
   /**
@@ -122,6 +134,10 @@ export class Reflector<T extends StoredObject> {
 
   #afterFailure(error: unknown, delayMs: number): void {
     const { resource, logger } = this.#options
+    if (error instanceof ForbiddenError) {
+      this.#refused = true
+      this.#answered.resolve()
+    }
     // No answer at all (a restarting server) says nothing about the version; watching on from it costs the server least.
     if (error instanceof ApiError && error.code !== undefined) this.#failures += 1
     const relist =
@@ -144,6 +160,7 @@ export class Reflector<T extends StoredObject> {
     this.#seen()
     this.#hasSynced = true
     this.#synced.resolve()
+    this.#answered.resolve()
     return metadata.resourceVersion
   }
 

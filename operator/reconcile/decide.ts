@@ -31,8 +31,6 @@ export interface Plan {
     readonly manifest: Manifest & { metadata: { name: string } }
   }[]
   readonly remove: readonly { readonly resource: Resource; readonly name: string; readonly uid: string }[]
-  /** What the manager is told; undefined: it is left as it is. */
-  readonly manage: Managed | undefined
   readonly status: ShardClusterStatus
   readonly events: readonly ConditionEvent[]
   /** Look again after so many milliseconds, although nothing changed. */
@@ -43,26 +41,36 @@ export interface Plan {
 const SECRETS_AGAIN_MS = 15_000
 const SETTLING_AGAIN_MS = 1_000
 
+/** The user's number, or Discord's recommendation as it was first heard. */
+const totalShardsOf = ({ cluster, status, fleet }: Observed): number | undefined =>
+  cluster.spec.totalShards ?? status.totalShards ?? fleet?.totalShards
+
+/** What the manager is told; undefined: it is left as it is. Pure. */
+export function managedOf(all: Observed): Managed | undefined {
+  const { credentials, key } = all
+  const totalShards = totalShardsOf(all)
+  if (!credentials.ok) return undefined
+  return { credentials: credentials.credentials, key, totalShards, pods: ofCount(all, totalShards).pods }
+}
+
 /** What one look at the world calls for. Pure: the same observation gives the same plan. */
 export function decide(all: Observed): Plan {
-  const { cluster, credentials, key } = all
-  const totalShards = cluster.spec.totalShards ?? all.status.totalShards ?? all.fleet?.totalShards
+  const totalShards = totalShardsOf(all)
   const observed = ofCount(all, totalShards)
   const { pods } = observed
   const userProblem = userProblemOf(observed, totalShards)
+  const apply = userProblem ? [] : children(observed, totalShards)
   const rollout = userProblem ? undefined : rolloutOf(observed, totalShards)
   const replaced = podToReplace(rollout, pods)
   const kept = userProblem === undefined && keepsStatus(observed, totalShards)
-  const status = kept
-    ? observed.status
-    : statusOf(observed, { totalShards, userProblem: userProblem ?? observed.refused, pods, rollout })
+  const found = { totalShards, userProblem: userProblem ?? observed.refused, pods, rollout }
+  const status = kept ? observed.status : statusOf(observed, { ...found, unsettled: isUnsettled(observed, apply) })
   return {
-    apply: userProblem ? [] : children(observed, totalShards),
+    apply,
     remove: [
       ...outdated(observed, totalShards).map((set) => removal(statefulSets, set)),
       ...(replaced ? [removal(podResource, replaced)] : []),
     ],
-    manage: credentials.ok ? { credentials: credentials.credentials, key, totalShards, pods } : undefined,
     status,
     events: [...rotation(observed), ...conditionEvents(observed.status.conditions ?? [], status.conditions ?? [])],
     requeue: kept ? { afterMs: SETTLING_AGAIN_MS, reason: 'the workers are being heard' } : requeueOf(status),
@@ -123,6 +131,24 @@ function children(observed: Observed, totalShards: number | undefined): Plan['ap
   const recorded = current?.metadata.annotations?.[TEMPLATE_ANNOTATION]
   const manifest = statefulSet(cluster, totalShards, replicas, defaults, recorded)
   return [...first, { resource: statefulSets, manifest }]
+}
+
+/**
+ * The caches show the StatefulSet as it was before what is applied now, or before its controller looked at that. Until
+ * then its pods seem to be up to date, whatever changed.
+ */
+function isUnsettled({ statefulSets: sets }: Observed, apply: Plan['apply']): boolean {
+  const wanted = apply.find(({ resource }) => resource === statefulSets)?.manifest as
+    | ReturnType<typeof statefulSet>
+    | undefined
+  const set = sets.find(({ metadata }) => metadata.name === wanted?.metadata.name)
+  if (!wanted || !set) return false
+  const { metadata, spec, status } = set
+  return (
+    metadata.annotations?.[TEMPLATE_ANNOTATION] !== wanted.metadata.annotations[TEMPLATE_ANNOTATION] ||
+    spec.replicas !== wanted.spec.replicas ||
+    status?.observedGeneration !== metadata.generation
+  )
 }
 
 /** Sets of another number of shards go when the present one has taken over: until then they serve. */

@@ -245,7 +245,7 @@ export class Fleets {
 function presumedRange({ status }: ShardCluster, ordinal: number): Range | undefined {
   const inPlace = status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True')
   const row = status?.workerStatuses?.find((worker) => worker.ordinal === ordinal)
-  if (inPlace && row) return { first: row.first, last: row.last }
+  if (inPlace && row) return { first: row.first ?? 0, last: row.last ?? -1 }
   return status?.totalShards === undefined ? undefined : { first: 0, last: status.totalShards - 1 }
 }
 

@@ -2,7 +2,10 @@ import type { StoredObject } from '../kube/objects.ts'
 
 /** The fields of child objects that are read; everything else stays unread JSON. */
 export interface StatefulSetObject extends StoredObject {
-  readonly spec: { readonly replicas?: number }
+  readonly spec: {
+    readonly replicas?: number
+    readonly template?: { readonly spec?: { readonly containers?: readonly { name: string; image: string }[] } }
+  }
   readonly status?: {
     readonly observedGeneration?: number
     /** Of the pods that are made from now on. */

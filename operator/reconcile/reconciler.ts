@@ -16,7 +16,7 @@ import { keySecretName } from '../manifests/names.ts'
 import type { PodDefaults } from '../manifests/pod.ts'
 import { Applied } from './applied.ts'
 import { type CredentialsAnswer, readCredentials } from './credentials.ts'
-import { decide, type Plan } from './decide.ts'
+import { decide, managedOf, type Plan } from './decide.ts'
 import type { Fleets } from './fleets.ts'
 import { statusOfInvalid } from './invalid.ts'
 import { ordinalOf, type PodObject, type StatefulSetObject } from './objects.ts'
@@ -72,11 +72,13 @@ export class Reconciler {
     const parsed = shardClusterSchema.safeParse(stored)
     if (!parsed.success) return this.#refuse(key, stored, parsed.error, signal)
     const memory = this.#memoryOf(key, stored.metadata.uid, parsed.data)
-    const observed = await this.#observe(key, parsed.data, memory, signal)
+    const before = await this.#observe(key, parsed.data, memory, signal)
+    // The manager first: what runs must not wait for what can fail. What it said before was about the manifest and the
+    // pods before, and would call done what has not begun.
+    const managed = managedOf(before)
+    if (managed) this.#options.fleets.manage(key, parsed.data, managed)
+    const observed = managed ? { ...before, ...this.#heard(key, before.pods) } : before
     const plan = decide(observed)
-    // The manager first: what runs must not wait for what can fail.
-    const { manage } = plan
-    if (manage) this.#options.fleets.manage(key, parsed.data, manage)
     const refused = await this.#applyChildren(plan, parsed.data, memory, signal, logger)
     return this.#publish(stored, refused ? decide({ ...observed, refused }) : plan, memory, signal)
   }
@@ -123,12 +125,23 @@ export class Reconciler {
     return memory
   }
 
-  async #observe(key: ObjectKey, cluster: ShardCluster, memory: Memory, signal: AbortSignal): Promise<Observed> {
-    const { fleets, clock, defaults, statefulSets, pods } = this.#options
-    const { uid } = cluster.metadata
-    const credentials = await this.#credentials(key, cluster, memory, signal)
+  /** What the manager says. */
+  #heard(key: ObjectKey, pods: readonly PodObject[]): Pick<Observed, 'fleet' | 'settling' | 'empty' | 'estimatedTime'> {
+    const { fleets, clock } = this.#options
     const manager = fleets.get(key)
     const fleet = manager?.fleet()
+    return {
+      fleet,
+      settling: fleets.settling(key, fleet),
+      empty: new Set(pods.map(ordinalOf).filter((ordinal) => manager?.removable(ordinal))),
+      estimatedTime: fleet?.estimatedEnd === undefined ? undefined : timeText(clock, fleet.estimatedEnd),
+    }
+  }
+
+  async #observe(key: ObjectKey, cluster: ShardCluster, memory: Memory, signal: AbortSignal): Promise<Observed> {
+    const { clock, defaults, statefulSets, pods } = this.#options
+    const { uid } = cluster.metadata
+    const credentials = await this.#credentials(key, cluster, memory, signal)
     const own = pods.indexed(key)
     return {
       cluster,
@@ -136,12 +149,9 @@ export class Reconciler {
       credentials,
       statefulSets: statefulSets.childrenOf(uid ?? ''),
       pods: own,
-      fleet,
-      settling: fleets.settling(key, fleet),
+      ...this.#heard(key, own),
       refused: undefined,
-      empty: new Set(own.map(ordinalOf).filter((ordinal) => manager?.removable(ordinal))),
       time: timeText(clock, clock.now()),
-      estimatedTime: fleet?.estimatedEnd === undefined ? undefined : timeText(clock, fleet.estimatedEnd),
       key: memory.key,
       defaults,
     }

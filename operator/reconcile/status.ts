@@ -4,7 +4,7 @@ import { type Facts, findings, mergeConditions } from '../../src/domain/conditio
 import { rangeOf, sizeOf } from '../../src/domain/ranges.ts'
 import type { Rollout } from '../../src/domain/rollout.ts'
 import type { WorkerFleet } from '../../src/manager/fleet.ts'
-import { selectorOf, selectorText } from '../manifests/names.ts'
+import { selectorOf, selectorText, statefulSetName } from '../manifests/names.ts'
 import { CONTAINER } from '../manifests/pod.ts'
 import { ordinalOf, type PodObject, runs, whyNotRunning } from './objects.ts'
 import type { Observed } from './observed.ts'
@@ -14,6 +14,8 @@ interface Decided {
   readonly userProblem: { readonly reason: Reason; readonly message: string } | undefined
   readonly pods: readonly PodObject[]
   readonly rollout: Rollout | undefined
+  /** The StatefulSet is not yet what the plan makes of it. */
+  readonly unsettled: boolean
 }
 
 /** The whole status, from what was observed and decided. */
@@ -28,10 +30,11 @@ export function statusOf(observed: Observed, decided: Decided): ShardClusterStat
     selector: selectorText(selectorOf(cluster)),
     workers: pods.length,
     readyWorkers: workerStatuses.filter(
-      ({ ordinal, pod, ready, first, last }) =>
-        ordinal < cluster.spec.totalWorkers && pod !== undefined && ready === last - first + 1,
+      ({ ordinal, pod, ready }) =>
+        ordinal < cluster.spec.totalWorkers && pod !== undefined && ready === facts.workers[ordinal]?.size,
     ).length,
     updatedWorkers: pods.length - (rollout?.outdated ?? 0),
+    ...imageOf(observed, totalShards),
     readyShards: ready,
     ...(totalShards !== undefined && { totalShards, shards: `${ready}/${totalShards}` }),
     ...(fleet?.maxConcurrency !== undefined && { maxConcurrency: fleet.maxConcurrency }),
@@ -54,7 +57,7 @@ export function statusOf(observed: Observed, decided: Decided): ShardClusterStat
   }
 }
 
-function factsOf(observed: Observed, { totalShards, userProblem, pods, rollout }: Decided): Facts {
+function factsOf(observed: Observed, { totalShards, userProblem, pods, rollout, unsettled }: Decided): Facts {
   const { fleet, cluster, estimatedTime } = observed
   const { totalWorkers, identify } = cluster.spec
   const byOrdinal = new Map(pods.map((pod) => [ordinalOf(pod), pod]))
@@ -79,6 +82,7 @@ function factsOf(observed: Observed, { totalShards, userProblem, pods, rollout }
     estimatedTime,
     userProblem,
     rollout,
+    unsettled,
     workers: [...ordinals].map((ordinal) => {
       const worker = known.get(ordinal)
       const pod = byOrdinal.get(ordinal)
@@ -87,6 +91,7 @@ function factsOf(observed: Observed, { totalShards, userProblem, pods, rollout }
         name: pod && runs(pod, CONTAINER) ? pod.metadata.name : undefined,
         size: totalShards === undefined ? 0 : sizeOf(rangeOf(ordinal, totalShards, totalWorkers)),
         connected: worker?.connected ?? false,
+        ending: pod?.metadata.deletionTimestamp !== undefined,
         message: messageOf(pod, worker),
         sinks: worker?.sinks ?? [],
       }
@@ -104,16 +109,31 @@ function messageOf(pod: PodObject | undefined, worker: WorkerFleet | undefined):
 
 function workerRows({ fleet, cluster }: Observed, totalShards: number, facts: Facts): WorkerStatus[] {
   const { totalWorkers } = cluster.spec
-  return facts.workers.map(({ ordinal, name, connected, message }) => {
+  return facts.workers.map(({ ordinal, name, connected, size, message }) => {
     const range = rangeOf(ordinal, totalShards, totalWorkers)
-    const ready = fleet?.workers.find((worker) => worker.ordinal === ordinal)?.ready ?? 0
+    const worker = fleet?.workers.find((one) => one.ordinal === ordinal)
+    const says = ordinal >= totalWorkers ? leaving(worker) : connected ? undefined : message
     return {
       ordinal,
       ...(name !== undefined && { pod: name }),
-      first: range.first,
-      last: range.last,
-      ready,
-      ...(!connected && message !== undefined && { message }),
+      ...(size > 0 && { first: range.first, last: range.last }),
+      ready: worker?.ready ?? 0,
+      ...(says !== undefined && { message: says }),
     }
   })
+}
+
+/** A worker beyond `totalWorkers`: its pod goes when its shards have moved. */
+function leaving(worker: WorkerFleet | undefined): string {
+  if (!worker?.connected) return `it leaves, and does not answer${worker?.message ? `: ${worker.message}` : ''}`
+  if (worker.held === 0) return 'it leaves: its shards have moved'
+  return `it leaves: ${worker.held} ${worker.held === 1 ? 'shard has' : 'shards have'} still to move to other workers`
+}
+
+/** As the StatefulSet has it, which an upgrade of the operator leaves as it is. */
+function imageOf({ statefulSets, cluster }: Observed, totalShards: number | undefined) {
+  if (totalShards === undefined) return undefined
+  const set = statefulSets.find(({ metadata }) => metadata.name === statefulSetName(cluster, totalShards))
+  const container = set?.spec.template?.spec?.containers?.find(({ name }) => name === CONTAINER)
+  return container && { workerImage: container.image }
 }

@@ -7,9 +7,18 @@ import { generation } from './kubernetes.ts'
  * - `Progressing`: something is under way that ends by itself.
  * - `Degraded`: something is wrong that does not stop the rest.
  * - `Stalled`: only the user can help (kstatus reads it as failed).
+ * - `Reconciling`: what Progressing is, under the name that kstatus looks for:
+ *   https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
  * - `IdentifyBudgetAvailable`: the session start limit leaves room above `identify.reserve`.
  */
-export const CONDITION_TYPES = ['Ready', 'Progressing', 'Degraded', 'Stalled', 'IdentifyBudgetAvailable'] as const
+export const CONDITION_TYPES = [
+  'Ready',
+  'Progressing',
+  'Degraded',
+  'Stalled',
+  'Reconciling',
+  'IdentifyBudgetAvailable',
+] as const
 export type ConditionType = (typeof CONDITION_TYPES)[number]
 
 /** Every reason that a condition or an event can carry, so that alerts and scripts can name them. */

@@ -87,6 +87,13 @@ const COLUMNS = [
     description: 'When the last waiting shard identifies.',
   },
   {
+    name: 'Image',
+    type: 'string',
+    jsonPath: '.status.workerImage',
+    priority: 1,
+    description: 'Image of the present pod template.',
+  },
+  {
     name: 'Message',
     type: 'string',
     jsonPath: '.status.conditions[?(@.type=="Ready")].message',
@@ -94,6 +101,12 @@ const COLUMNS = [
     description: 'The Ready condition in words.',
   },
 ]
+
+/**
+ * Without it kstatus takes an object that no operator has seen yet for one that is done: it has no conditions, and no
+ * generation to compare with. Generations begin at 1.
+ */
+const NEVER_LOOKED_AT = { observedGeneration: 0 }
 
 /** The CustomResourceDefinition, complete. */
 export function shardClusterCrd(): Schema {
@@ -137,7 +150,7 @@ export function shardClusterCrd(): Schema {
                 kind: { type: 'string', description: KIND },
                 metadata: { type: 'object' },
                 spec: printed(specSchema),
-                status: printed(statusSchema),
+                status: { ...printed(statusSchema), default: NEVER_LOOKED_AT },
               },
               'x-kubernetes-validations': [
                 {

@@ -13,10 +13,10 @@ const workerStatus = z
   .object({
     ordinal: int32().describe('Ordinal of the worker.'),
     pod: z.string().optional().describe('Name of its pod.'),
-    first: int32().describe('First shard of its range.'),
-    last: int32().describe('Last shard of its range; first - 1 when the range is empty.'),
+    first: int32().optional().describe('First shard of its range; absent when it has none, as while it leaves.'),
+    last: int32().optional().describe('Last shard of its range.'),
     ready: int32().describe('Shards of the range that are connected on it.'),
-    message: z.string().optional().describe('What holds it up.'),
+    message: z.string().optional().describe('What holds it up, or that it leaves.'),
   })
   .describe('A worker.')
 
@@ -26,6 +26,10 @@ export const statusSchema = z
     workers: int32().optional().describe('Workers that run (statusReplicasPath of the scale subresource).'),
     readyWorkers: int32().optional().describe('Workers whose whole range is connected.'),
     updatedWorkers: int32().optional().describe('Workers that are of the present pod template.'),
+    workerImage: z
+      .string()
+      .optional()
+      .describe('Image of the present pod template: workers that are made from now on run it.'),
     selector: z
       .string()
       .optional()
@@ -61,7 +65,7 @@ export const statusSchema = z
       .max(16)
       .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] })
       .optional()
-      .describe('Ready, Progressing, Degraded, Stalled, IdentifyBudgetAvailable.'),
+      .describe('Ready, Progressing, Degraded, Stalled, Reconciling, IdentifyBudgetAvailable.'),
   })
   .describe('What the ShardCluster is, as the operator sees it.')
 

@@ -17,6 +17,8 @@ export interface Facts {
     readonly name: string | undefined
     readonly size: number
     readonly connected: boolean
+    /** Its pod is being deleted. */
+    readonly ending?: boolean
     readonly message: string | undefined
     readonly sinks: readonly {
       readonly name: string
@@ -38,6 +40,8 @@ export interface Facts {
   readonly shortOfBudget: boolean
   /** Workers that are of an older pod template, and what is done about them. */
   readonly rollout?: Rollout | undefined
+  /** The workers' StatefulSet is not yet what was asked for, or its controller has not looked at it. */
+  readonly unsettled?: boolean
   /** RFC 3339; when the last waiting shard will have identified. */
   readonly estimatedTime: string | undefined
 }
@@ -52,11 +56,13 @@ export interface Finding {
 /** Every condition, from the facts alone. */
 export function findings(facts: Facts): Record<ConditionType, Finding> {
   const stalled = findStalled(facts)
+  const progressing = findProgressing(facts, stalled)
   return {
     Ready: findReady(facts, stalled),
-    Progressing: findProgressing(facts, stalled),
+    Progressing: progressing,
     Degraded: findDegraded(facts),
     Stalled: stalled,
+    Reconciling: progressing,
     IdentifyBudgetAvailable: findBudget(facts),
   }
 }
@@ -103,9 +109,23 @@ function findProgressing(facts: Facts, stalled: Finding): Finding {
   if (stalled.status === 'True')
     return { status: 'False', reason: stalled.reason, message: 'Nothing goes on until the problem is mended.' }
   if (facts.rollout) return { status: 'True', ...rollingOut(facts.rollout, facts.totalWorkers) }
-  if (facts.totalShards !== undefined && facts.ready === facts.totalShards && facts.misplaced === 0)
-    return { status: 'False', reason: 'AsExpected', message: 'Everything is where it shall be.' }
-  return { status: 'True', ...nextStep(facts) }
+  if (facts.totalShards === undefined || facts.ready < facts.totalShards || facts.misplaced > 0)
+    return { status: 'True', ...nextStep(facts) }
+  const awaited = awaitedOfPods(facts)
+  if (awaited) return { status: 'True', reason: 'WaitingForWorkers', message: awaited }
+  return { status: 'False', reason: 'AsExpected', message: 'Everything is where it shall be.' }
+}
+
+/** Every shard is in its place, and yet it would be premature to say that all is done. */
+function awaitedOfPods({ unsettled, workers, totalWorkers }: Facts): string | undefined {
+  // Which pods are of an older template, nobody knows before.
+  if (unsettled) return 'The StatefulSet is being brought up to date.'
+  const ending = workers.filter(
+    ({ ordinal, name, ending }) => name !== undefined && (ending || ordinal >= totalWorkers),
+  )
+  const [first] = ending
+  if (!first) return undefined
+  return `${ending.length === 1 ? '1 worker ends' : `${ending.length} workers end`}; pod ${first.name} still runs.`
 }
 
 function rollingOut({ outdated, next, held }: Rollout, totalWorkers: number): { reason: Reason; message: string } {

@@ -165,7 +165,7 @@ export class GatewayManager implements IdentifySource {
 
   async start(grant: Grant): Promise<IdentifyOutcome> {
     const { shardId } = grant.candidate
-    const link = this.#linkOf(shardId)
+    const link = this.directory.ownerOf(shardId)
     if (!link) return { sentAt: undefined, tooEarly: false }
     this.#identifying.add(shardId)
     const since = this.#candidates.granted(shardId)
@@ -257,7 +257,7 @@ export class GatewayManager implements IdentifySource {
     const { totalShards } = this
     const { lane } = this.#options
     if (!desired || !totalShards || !lane.info || this.#fatal || this.#identifying.has(shardId)) return
-    const link = this.#linkOf(shardId)
+    const link = this.directory.ownerOf(shardId)
     const record = link?.view.shards.get(shardId)
     if (record?.state === 'Offline' && link && this.#reportsPresentOptions(link))
       this.#freeze(record.closeCode ?? 4004, shardId)
@@ -266,12 +266,6 @@ export class GatewayManager implements IdentifySource {
     const { maxConcurrency } = lane.info.limit
     this.#candidates.add(record, { desired, totalShards, maxConcurrency, now: this.#options.clock.now() })
     lane.wake()
-  }
-
-  /** The worker that shall hold the shard. */
-  #linkOf(shardId: number): WorkerLink | undefined {
-    const owner = this.#wanted.ownerOf(shardId)
-    return owner === undefined ? undefined : this.#links.get(owner)
   }
 
   /** Plans once, soon, and tells whoever shows the fleet. */

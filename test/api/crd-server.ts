@@ -69,6 +69,7 @@ export const status = (change: object = {}) => ({
   totalShards: 5120,
   readyShards: 4987,
   shards: '4987/5120',
+  workerImage: 'shardcluster:0.2.0',
   maxConcurrency: 16,
   identify: { total: 25_000, remaining: 19_880, resetTime: '2026-01-01T00:00:00Z', waiting: 133 },
   conditions: CONDITION_TYPES.map((type) => ({

@@ -152,7 +152,8 @@ describe('kubectl scale', () => {
 describe('status', () => {
   test('is written by its subresource alone, and does not count as a generation', async () => {
     await server.create({ ...manifest('status'), status: status() })
-    expect(await server.get('status')).not.toHaveProperty('status')
+    // What the schema fills in: no operator has looked at it.
+    expect((await server.get('status'))['status']).toEqual({ observedGeneration: 0 })
     await server.patch('status', { status: status() }, '--subresource=status')
     await server.patch('status', { spec: { totalWorkers: 9 }, status: { readyShards: 1 } }, '--subresource=status')
     const { metadata, spec, status: stored } = await server.get('status')
@@ -219,11 +220,11 @@ describe('kubectl get', () => {
     expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80)
   })
 
-  test('-o wide adds the budget and the message', async () => {
+  test('-o wide adds the budget, the image and the message', async () => {
     await server.create(manifest('wide'))
     await server.patch('wide', { status: status() }, '--subresource=status')
     const text = await server.kubectl(['get', 'shc', 'wide', '--output=wide'])
-    expect(columns(text)?.slice(7)).toEqual(['BUCKETS', 'BUDGET', 'ETA', 'MESSAGE'])
-    expect(text.split('\n')[1]).toMatch(/ 16 +19880 +Held until 00:00 UTC\.$/)
+    expect(columns(text)?.slice(7)).toEqual(['BUCKETS', 'BUDGET', 'ETA', 'IMAGE', 'MESSAGE'])
+    expect(text.split('\n')[1]).toMatch(/ 16 +19880 +shardcluster:0\.2\.0 +Held until 00:00 UTC\.$/)
   })
 })

@@ -1,10 +1,11 @@
-// npm run bench [start] [memory] [events] [sessions] [wire]: measures on this machine, loopback only; the exit code is 1 when a goal is missed.
+// npm run bench [start] [memory] [events] [sessions] [wire] [many]: measures on this machine, loopback only; the exit code is 1 when a goal is missed.
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { machine } from './harness/machine.ts'
 import { describe, type Measured, measure, type RunPart } from './harness/report.ts'
 import { compileOnce } from './harness/sharder.ts'
 import { events } from './parts/events.ts'
 import { load } from './parts/load.ts'
+import { many } from './parts/many.ts'
 import { memory } from './parts/memory.ts'
 import { sessions } from './parts/sessions.ts'
 import { sinks } from './parts/sinks.ts'
@@ -17,6 +18,7 @@ const PARTS: Readonly<Record<string, readonly RunPart[]>> = {
   events: [events, sinks, load],
   sessions: [sessions],
   wire: [wire],
+  many: [many],
 }
 const RESULTS = new URL('./results/', import.meta.url)
 const FIGURES = new URL('./figures.md', import.meta.url)

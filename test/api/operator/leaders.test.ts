@@ -95,6 +95,6 @@ describe('two operators', () => {
       await create()
     }
     await neighbour.wait('Ready')
-    expect((await stranger.get()).status).toBeUndefined()
+    expect((await stranger.get()).status).toEqual({ observedGeneration: 0 })
   })
 })

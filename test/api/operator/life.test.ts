@@ -74,9 +74,10 @@ describe('a ShardCluster that is applied', () => {
       'Progressing False AsExpected',
       'Degraded False AsExpected',
       'Stalled False AsExpected',
+      'Reconciling False AsExpected',
       'IdentifyBudgetAvailable True BudgetAvailable',
     ])
-    expect(CONDITION_TYPES).toHaveLength(5)
+    expect(CONDITION_TYPES).toHaveLength(6)
     expect(status).toMatchObject({
       observedGeneration: metadata.generation,
       workers: 2,
@@ -84,6 +85,7 @@ describe('a ShardCluster that is applied', () => {
       totalShards: 8,
       readyShards: 8,
       shards: '8/8',
+      workerImage: 'shardcluster:test',
       maxConcurrency: 16,
       workerStatuses: [
         { ordinal: 0, pod: 'bot-8-0', first: 0, last: 3, ready: 4 },

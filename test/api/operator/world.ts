@@ -10,6 +10,7 @@ import type { ShardClusterStatus } from '../../../src/api/status.ts'
 import { startRestProxy } from '../../../src/rest-proxy/index.ts'
 import { fakeToken, type Simulator, startSimulator } from '../../../src/simulator/index.ts'
 import { systemClock } from '../../../src/support/clock.ts'
+import type { ApiServerOptions } from '../../support/apiserver/apiserver.ts'
 import { freePorts } from '../../support/apiserver/ports.ts'
 import type { TestWorker } from '../../support/worker/worker.ts'
 import { type CrdServer, type Json, manifest, startCrdServer } from '../crd-server.ts'
@@ -73,11 +74,15 @@ export interface OperatorWorld<W extends PodWorker = TestWorker> {
 }
 
 /** An API server, a kubelet whose pods run test workers, and a Discord; whatever is started in it ends with it. */
-export const startOperatorWorld = (): Promise<OperatorWorld> => startWorldOf(startTestWorker)
+export const startOperatorWorld = (options: ApiServerOptions = {}): Promise<OperatorWorld> =>
+  startWorldOf(startTestWorker, options)
 
 /** The same, with pods that run what `startPod` starts. */
-export async function startWorldOf<W extends PodWorker>(startPod: StartPod<W>): Promise<OperatorWorld<W>> {
-  const server = await startCrdServer({ users: [{ name: OPERATOR }] })
+export async function startWorldOf<W extends PodWorker>(
+  startPod: StartPod<W>,
+  options: ApiServerOptions = {},
+): Promise<OperatorWorld<W>> {
+  const server = await startCrdServer({ users: [{ name: OPERATOR }], ...options })
   // The operator finds its API server as kubectl does.
   process.env['KUBECONFIG'] = server.kubeconfig
   const kubeConfig = new KubeConfig()

@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Program } from '../cluster/cluster.ts'
 import type { Log } from '../cluster/kit.ts'
 import { run } from '../cluster/run.ts'
+import { type Audit, type AuditedCall, auditIn } from './audit.ts'
 import { type ApiServerBinaries, apiServerBinaries } from './binaries.ts'
 import { type Daemon, startDaemon } from './daemon.ts'
 import { ADMIN, type ApiServerFiles, kubeconfigFor, prepareFiles, type TokenUser } from './files.ts'
@@ -21,6 +22,8 @@ export interface ApiServerOptions {
    * `admin` allow nothing here, because a controller fills them elsewhere.
    */
   readonly users?: readonly TokenUser[]
+  /** Users whose calls are recorded. Default: none. */
+  readonly audited?: readonly string[]
   /** Progress of the first build, which takes minutes. */
   readonly log?: Log
 }
@@ -34,6 +37,8 @@ export interface ApiServer {
   kubeconfigOf(user: string): string
   /** As administrator. */
   readonly kubectl: Program
+  /** What the users of `audited` asked so far. */
+  calls(): readonly AuditedCall[]
   /** The serving certificate in PEM; it signs itself. */
   readonly certificate: string
   /** The token of the administrator or of one of `users`. */
@@ -59,7 +64,8 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
   const directory = options.dir ?? mkdtempSync(join(tmpdir(), 'shardcluster-api-'))
   mkdirSync(directory, { recursive: true })
   const files = prepareFiles(directory, users)
-  const processes = await startProcesses(binaries, files, options.dir === undefined ? directory : '')
+  const audit = auditIn(directory, options.audited ?? [])
+  const processes = await startProcesses(binaries, files, options.dir === undefined ? directory : '', audit)
   const { url } = processes
   try {
     await processes.ready()
@@ -84,6 +90,7 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     kubeconfig,
     kubeconfigOf,
     tokenOf,
+    calls: audit.calls,
     certificate: readFileSync(join(files.certificates, 'apiserver.crt'), 'utf8'),
     kubectl: (args, more = {}) =>
       run(binaries.kubectl, args, { ...more, env: { ...more.env, KUBECONFIG: kubeconfig } }),
@@ -95,12 +102,22 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
 }
 
 /** The two processes and what can be done to them. */
-async function startProcesses(binaries: ApiServerBinaries, files: ApiServerFiles, leftovers: string) {
+async function startProcesses(
+  binaries: ApiServerBinaries,
+  files: ApiServerFiles,
+  leftovers: string,
+  { flags }: Pick<Audit, 'flags'>,
+) {
   const [port = 0, etcdPort = 0, peerPort = 0] = await freePorts(3)
   const url = `https://127.0.0.1:${port}`
   const startEtcd = () => startDaemon(binaries.etcd, etcdFlags(files, etcdPort, peerPort), files.logs.etcd, leftovers)
   const startServer = () =>
-    startDaemon(binaries.apiServer, apiServerFlags(files, port, etcdPort), files.logs.apiServer, leftovers)
+    startDaemon(
+      binaries.apiServer,
+      [...apiServerFlags(files, port, etcdPort), ...flags],
+      files.logs.apiServer,
+      leftovers,
+    )
   let etcd = startEtcd()
   let server = startServer()
   const ready = async () => {

@@ -170,6 +170,23 @@ const TABLE: [string, Partial<Facts>, ConditionType, Condition['status'], string
     /bot/,
   ],
   ['moving', { ready: 7, misplaced: 3 }, 'Ready', 'False', 'MovingShards', /7 of 10.*3 shards move/],
+  ['a set not taken in', { unsettled: true }, 'Reconciling', 'True', 'WaitingForWorkers', /StatefulSet is being/],
+  [
+    'a worker that leaves',
+    { workers: [worker(0), worker(1), worker(2, { size: 0 })] },
+    'Reconciling',
+    'True',
+    'WaitingForWorkers',
+    /^1 worker ends; pod bot-10-2 still runs/,
+  ],
+  [
+    'pods that are being deleted',
+    { workers: [worker(0, { ending: true }), worker(1, { ending: true })] },
+    'Reconciling',
+    'True',
+    'WaitingForWorkers',
+    /^2 workers end; pod bot-10-0 still runs/,
+  ],
   ['moving the last', { misplaced: 1 }, 'Progressing', 'True', 'MovingShards', /1 shards/],
   [
     'sink away',
@@ -278,6 +295,6 @@ describe('mergeConditions', () => {
   })
   test('a status that changes moves its own time and no other', () => {
     const ready = mergeConditions(first, findings(healthy), 2, later)
-    expect(times(ready)).toEqual({ ...times(first), Ready: later, Progressing: later })
+    expect(times(ready)).toEqual({ ...times(first), Ready: later, Progressing: later, Reconciling: later })
   })
 })

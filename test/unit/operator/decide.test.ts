@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decide, type Plan, replicasOf } from '../../../operator/reconcile/decide.ts'
+import { decide, managedOf, type Plan, replicasOf } from '../../../operator/reconcile/decide.ts'
 import type { Observed } from '../../../operator/reconcile/observed.ts'
 import { shardClusterSchema } from '../../../src/api/shard-cluster.ts'
 import { statusSchema } from '../../../src/api/status.ts'
@@ -26,8 +26,10 @@ const fresh = { statefulSets: [], pods: [], fleet: undefined, settling: true }
 
 describe('decide', () => {
   it.each(['SecretNotFound', 'SecretKeyMissing'] as const)('%s: no children, Stalled, and another look', (reason) => {
-    const plan = decide(observed({ ...fresh, credentials: missing(reason) }))
-    expect(plan).toMatchObject({ apply: [], remove: [], manage: undefined })
+    const seen = observed({ ...fresh, credentials: missing(reason) })
+    const plan = decide(seen)
+    expect(plan).toMatchObject({ apply: [], remove: [] })
+    expect(managedOf(seen)).toBeUndefined()
     expect(condition(plan, 'Stalled')).toMatchObject({ status: 'True', reason, message: 'create it' })
     expect(condition(plan, 'Ready')).toMatchObject({ status: 'False', reason })
     expect(plan.events).toMatchObject([{ type: 'Warning', reason, note: 'create it' }])
@@ -35,9 +37,10 @@ describe('decide', () => {
   })
 
   it('a number of shards that is not known yet: everything but the StatefulSet', () => {
-    const plan = decide(observed({ ...fresh, cluster: withoutNumber(), fleet: fleet(undefined, 2) }))
+    const seen = observed({ ...fresh, cluster: withoutNumber(), fleet: fleet(undefined, 2) })
+    const plan = decide(seen)
     expect(kinds(plan)).toEqual(['Secret', 'Service', 'PodDisruptionBudget'])
-    expect(plan.manage).toMatchObject({ totalShards: undefined })
+    expect(managedOf(seen)).toMatchObject({ totalShards: undefined })
     expect(condition(plan, 'Ready')).toMatchObject({ status: 'False', reason: 'WaitingForSessionInfo' })
     expect(plan.status).not.toHaveProperty('totalShards')
   })
@@ -46,17 +49,19 @@ describe('decide', () => {
     const first = decide(observed({ ...fresh, cluster: withoutNumber(), fleet: fleet(6, 2, { ready: 0 }) }))
     expect(first.status.totalShards).toBe(6)
     expect(kinds(first)).toContain('StatefulSet')
-    const later = decide(afterwards(first, { cluster: withoutNumber(), fleet: fleet(9, 2) }))
-    expect(later.manage).toMatchObject({ totalShards: 6 })
+    const seen = afterwards(first, { cluster: withoutNumber(), fleet: fleet(9, 2) })
+    const later = decide(seen)
+    expect(managedOf(seen)).toMatchObject({ totalShards: 6 })
     expect(later.status.totalShards).toBe(6)
     expect(decide(afterwards(later)).status.totalShards).toBe(8)
   })
 
   it('a number that does not fit: nothing is applied, the manager still learns of the pods, and the user of the way out', () => {
     const small = cluster({ shardsPerWorker: 4, totalWorkers: 1, totalShards: 8 })
-    const plan = decide(observed({ cluster: small }))
+    const seen = observed({ cluster: small })
+    const plan = decide(seen)
     expect(plan.apply).toEqual([])
-    expect(plan.manage?.pods).toHaveLength(2)
+    expect(managedOf(seen)?.pods).toHaveLength(2)
     expect(condition(plan, 'Stalled')).toMatchObject({ status: 'True', reason: 'TooManyShards' })
     expect(condition(plan, 'Stalled')?.message).toContain('totalWorkers to at least 2')
   })
@@ -68,7 +73,7 @@ describe('decide', () => {
     const none = { ok: true as const, credentials: { token: 't', restAuthorization: undefined, key: undefined } }
     const plan = decide(observed({ credentials: none }))
     expect(data(plan)).toBe(encoded(KEY))
-    expect(plan.manage?.key).toEqual({ current: KEY })
+    expect(managedOf(observed({ credentials: none }))?.key).toEqual({ current: KEY })
     expect([plan, decide(observed())].flatMap(({ events }) => events.map(({ reason }) => reason))).not.toContain(
       'KeyRotated',
     )
@@ -77,7 +82,7 @@ describe('decide', () => {
   it('a key that is another than its Secret has is written, told to the manager, and an event without it', () => {
     const key = { current: 'another-key', previous: KEY }
     const plan = decide(observed({ key }))
-    expect(plan.manage?.key).toBe(key)
+    expect(managedOf(observed({ key }))?.key).toBe(key)
     expect(plan.apply[0]?.manifest).toMatchObject({
       data: { authorization: btoa('another-key'), 'previous-authorization': btoa(KEY) },
     })
@@ -263,5 +268,37 @@ describe('the status', () => {
       'pod bot-8-1: ImagePullBackOff',
       'it has no pod yet',
     ])
+  })
+  it('shows of a worker that leaves how many shards have still to move, and no range', () => {
+    const three = fleet(8, 2)
+    const row = (held: number, connected = true) => {
+      const third = { ...fleet(8, 3).workers[2], ready: 0, held, connected, message: 'connect ECONNREFUSED' }
+      const seen = observed({ pods: [pod(0), pod(1), pod(2)], statefulSets: [set(3)] })
+      const { status } = decide({ ...seen, fleet: { ...three, workers: [...three.workers, third as never] } })
+      return status.workerStatuses?.[2]
+    }
+    expect([row(2), row(1), row(0), row(2, false)]).toEqual([
+      { ordinal: 2, pod: 'bot-8-2', ready: 0, message: 'it leaves: 2 shards have still to move to other workers' },
+      { ordinal: 2, pod: 'bot-8-2', ready: 0, message: 'it leaves: 1 shard has still to move to other workers' },
+      { ordinal: 2, pod: 'bot-8-2', ready: 0, message: 'it leaves: its shards have moved' },
+      { ordinal: 2, pod: 'bot-8-2', ready: 0, message: 'it leaves, and does not answer: connect ECONNREFUSED' },
+    ])
+  })
+
+  it('says which image the workers are made of, as the StatefulSet has it', () => {
+    expect(decide(observed({})).status.workerImage).toBe('shardcluster:test')
+    expect(decide(observed({ ...fresh })).status).not.toHaveProperty('workerImage')
+  })
+
+  it('is not done before the StatefulSet is what was asked for, and its controller has looked at that', () => {
+    const progress = (change: Partial<Observed>) => condition(decide(observed(change)), 'Reconciling')
+    expect(progress({})).toMatchObject({ status: 'False', reason: 'AsExpected' })
+    const taken = set(2)
+    for (const change of [
+      { cluster: cluster({ worker: { podAnnotations: { rolled: 'once' } } }) },
+      { statefulSets: [set(1)] },
+      { statefulSets: [{ ...taken, metadata: { ...taken.metadata, generation: 2 } }] },
+    ])
+      expect(progress(change), JSON.stringify(change)).toMatchObject({ status: 'True', reason: 'WaitingForWorkers' })
   })
 })

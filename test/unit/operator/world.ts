@@ -1,5 +1,6 @@
 import { statefulSetName, TOTAL_SHARDS_LABEL } from '../../../operator/manifests/names.ts'
 import { CONTAINER } from '../../../operator/manifests/pod.ts'
+import { statefulSet } from '../../../operator/manifests/stateful-set.ts'
 import type { PodObject, StatefulSetObject } from '../../../operator/reconcile/objects.ts'
 import type { Observed } from '../../../operator/reconcile/observed.ts'
 import { type ShardCluster, shardClusterSchema } from '../../../src/api/shard-cluster.ts'
@@ -46,14 +47,20 @@ export function pod(ordinal: number, state: 'running' | 'waiting' | 'none' = 'ru
   }
 }
 
+const DEFAULTS = { image: 'shardcluster:test', imagePullPolicy: 'IfNotPresent' }
+
+/** As it was applied for `cluster()`, and as its controller has taken it in. */
 export const set = (replicas: number, totalShards = 8): StatefulSetObject => ({
+  ...statefulSet(cluster(), totalShards, replicas, DEFAULTS),
   metadata: {
+    ...statefulSet(cluster(), totalShards, replicas, DEFAULTS).metadata,
+    generation: 1,
     name: statefulSetName(cluster(), totalShards),
     namespace: 'prod',
     uid: `uid-of-set-${totalShards}`,
     resourceVersion: '1',
   },
-  spec: { replicas },
+  status: { observedGeneration: 1 },
 })
 
 /** A fleet whose workers all have `ready` of their shards connected; default: all. */
@@ -113,7 +120,7 @@ export function observed(change: Partial<Observed> = {}): Observed {
     time: TIME,
     estimatedTime: undefined,
     key: { current: KEY },
-    defaults: { image: 'shardcluster:test', imagePullPolicy: 'IfNotPresent' },
+    defaults: DEFAULTS,
     ...change,
   }
 }
