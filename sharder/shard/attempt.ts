@@ -131,22 +131,16 @@ export class Attempt {
 
   #beforeLive(bytes: Buffer, from: number, to: number): void {
     this.#progress = true
-    if (head.type !== READY && head.type !== RESUMED) {
+    const { purpose, clock } = this.#options
+    const mayAnswer = head.type === READY || head.type === RESUMED
+    const answer = mayAnswer ? answerOf(parse(bytes, from, to).d, purpose) : undefined
+    if (!answer) {
       this.#replayed++
       return
     }
-    const session = this.#sessionOf(parse(bytes, from, to))
     this.#cancelDeadline()
-    this.#liveAt = this.#options.clock.now()
-    this.#host.live(session, this.#liveAt, this.#replayed)
-  }
-
-  /** The new session in READY; undefined: RESUMED. @throws GatewayFault when it is not the one that was asked for. */
-  #sessionOf({ d }: DiscordGatewayPayload): NewSession | undefined {
-    const identified = this.#options.purpose.permit !== undefined
-    if (identified !== (head.type === READY))
-      throw new GatewayFault('payload', identified ? 'RESUMED after IDENTIFY' : 'READY after RESUME')
-    return identified ? sessionOf(d) : undefined
+    this.#liveAt = clock.now()
+    this.#host.live(answer.session, this.#liveAt, this.#replayed)
   }
 
   #control(bytes: Buffer, from: number, to: number): void {
@@ -248,6 +242,21 @@ export class Attempt {
 
 const NO_HELLO = 'HELLO did not come in time, no IDENTIFY was spent'
 const TOO_LATE = 'the socket was not ready at its slot, no IDENTIFY was spent'
+
+/**
+ * READY after IDENTIFY with its new session, RESUMED after RESUME. undefined: the READY of the session that is resumed,
+ * which is sent again like any event when the sinks had not confirmed even that. @throws GatewayFault
+ */
+function answerOf(d: unknown, purpose: Purpose): { readonly session: NewSession | undefined } | undefined {
+  if (purpose.permit) {
+    if (head.type !== READY) throw new GatewayFault('payload', 'RESUMED after IDENTIFY')
+    return { session: sessionOf(d) }
+  }
+  if (head.type === RESUMED) return { session: undefined }
+  if (sessionOf(d).sessionId !== purpose.sessionId)
+    throw new GatewayFault('payload', 'READY of another session after RESUME')
+  return undefined
+}
 
 /** An event without a sequence could not be confirmed, one without a name not be told from others. @throws GatewayFault */
 function checkEvent(): void {

@@ -80,6 +80,24 @@ it('a killed process’ successor takes up its shards by the file alone: no mana
   expect(discord.stats()).toMatchObject({ identifies: 4, resumes: 4 })
 })
 
+it('READY that no sink had confirmed comes again in the session, and is taken for no other', async () => {
+  const { answer } = bot
+  bot.answer = (_request, response) => void response.writeHead(503).end()
+  const first = await start()
+  await identified(first)
+  await checkpoint()
+  await first.kill()
+  bot.answer = answer
+
+  const second = await start()
+  await second.until(() => SHARDS.every(connected(second)))
+  discord.control('burst', { count: 8 })
+  await delivered()
+  const readies = bot.received.filter(({ t }) => t === 'READY').map(({ shardId, s }) => [shardId, s])
+  expect(readies.sort()).toEqual(SHARDS.map((shardId) => [shardId, 1]))
+  expect(discord.stats()).toMatchObject({ identifies: 4, resumes: 4, resumesRefused: 0, connectedShards: 4 })
+})
+
 it('what was released is not taken up again, however soon after its answer the process is killed', async () => {
   const first = await start()
   await identified(first)
