@@ -34,7 +34,9 @@ export async function disclosures(cluster: Cluster, namespace: string, nodes: No
     ['command lines', commandLines],
   ])
   for (const pod of (await kubectl('get', 'pods', '--output', 'name')).split('\n').filter(Boolean)) {
-    places.set(`log of ${pod}`, await kubectl('logs', '--all-containers', pod))
+    // A pod that was on its way out may be gone since.
+    const gone = (error: Error) => (/\(NotFound\)/.test(error.message) ? '' : Promise.reject(error))
+    places.set(`log of ${pod}`, await kubectl('logs', '--all-containers', pod).catch(gone))
     // Most have no container before.
     places.set(`log of ${pod} before`, await kubectl('logs', '--all-containers', '--previous', pod).catch(() => ''))
   }
