@@ -4,6 +4,7 @@ import type { ApiKey, ApiSource } from '../src/bot-api/source.ts'
 import type { ObjectClient } from './kube/apply.ts'
 import { objectKey, type StoredObject } from './kube/objects.ts'
 import { secrets } from './kube/resources.ts'
+import { secretValue } from './kube/secret-value.ts'
 import type { StoreReader } from './kube/store.ts'
 import type { Fleets } from './reconcile/fleets.ts'
 import type { SecretObject } from './reconcile/objects.ts'
@@ -27,9 +28,7 @@ export function apiSource({ clusters, fleets, client }: ApiSourceOptions): ApiSo
     async read() {
       const signal = AbortSignal.timeout(READ_MS)
       const secret = await client.get<SecretObject>(secrets, { namespace, name: ref.name }, { signal })
-      return Buffer.from(secret?.data?.[ref.key] ?? '', 'base64')
-        .toString()
-        .trim()
+      return secretValue(secret, ref.key)
     },
   })
   return {

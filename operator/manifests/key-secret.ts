@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { ShardCluster } from '../../src/api/shard-cluster.ts'
+import { secretValue } from '../kube/secret-value.ts'
 import { childMeta, KEY_SECRET_KEY, keySecretName } from './names.ts'
 
 /**
@@ -49,16 +50,11 @@ interface KeySecret {
 
 /** undefined: there is none, or it is empty. */
 export function readKeySecret(secret: KeySecret | undefined): SharderKey | undefined {
-  const current = decoded(secret?.data?.[KEY_SECRET_KEY])
-  if (current === undefined) return undefined
-  const previous = decoded(secret?.data?.[PREVIOUS])
+  const current = secretValue(secret, KEY_SECRET_KEY)
+  if (current === '') return undefined
+  const previous = secretValue(secret, PREVIOUS)
   const madeFor = secret?.metadata.annotations?.[ROTATE_KEY_ANNOTATION]
-  return { current, ...(previous !== undefined && { previous }), ...(madeFor !== undefined && { madeFor }) }
+  return { current, ...(previous !== '' && { previous }), ...(madeFor !== undefined && { madeFor }) }
 }
 
 const encoded = (text: string): string => Buffer.from(text).toString('base64')
-/** As the worker reads it: without white space around. */
-const decoded = (base64: string | undefined): string | undefined =>
-  Buffer.from(base64 ?? '', 'base64')
-    .toString()
-    .trim() || undefined

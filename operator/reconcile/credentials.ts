@@ -3,6 +3,7 @@ import type { ShardCluster } from '../../src/api/shard-cluster.ts'
 import { sinkSecrets } from '../../src/domain/sink-secrets.ts'
 import type { ObjectClient } from '../kube/apply.ts'
 import { secrets } from '../kube/resources.ts'
+import { secretValue } from '../kube/secret-value.ts'
 import { readKeySecret, type SharderKey } from '../manifests/key-secret.ts'
 import { keySecretName } from '../manifests/names.ts'
 import type { SecretObject } from './objects.ts'
@@ -41,9 +42,7 @@ export async function readCredentials(
         'SecretNotFound',
         `${field} names the Secret ${ref.name}, which does not exist in namespace ${namespace}: create it.`,
       )
-    const value = Buffer.from(secret.data?.[ref.key] ?? '', 'base64')
-      .toString()
-      .trim()
+    const value = secretValue(secret, ref.key)
     if (value === '')
       return missing(
         'SecretKeyMissing',

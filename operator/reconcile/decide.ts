@@ -1,6 +1,7 @@
 import type { Reason } from '../../src/api/conditions.ts'
 import type { ShardClusterStatus } from '../../src/api/status.ts'
 import { shardCountProblem } from '../../src/domain/shard-count.ts'
+import type { Fleet } from '../../src/manager/fleet.ts'
 import type { Manifest, StoredObject } from '../kube/objects.ts'
 import {
   podDisruptionBudgets,
@@ -19,8 +20,8 @@ import { statefulSet } from '../manifests/stateful-set.ts'
 import { TEMPLATE_ANNOTATION } from '../manifests/template-record.ts'
 import { type ConditionEvent, conditionEvents } from './condition-events.ts'
 import type { Managed } from './fleets.ts'
-import { ordinalOf, runs, type StatefulSetObject } from './objects.ts'
-import type { Observed } from './observed.ts'
+import { ordinalOf, type PodObject, runs, type StatefulSetObject } from './objects.ts'
+import type { Heard, Observed } from './observed.ts'
 import { podToReplace, rolloutOf } from './rollout.ts'
 import { statusOf } from './status.ts'
 
@@ -42,15 +43,18 @@ const SECRETS_AGAIN_MS = 15_000
 const SETTLING_AGAIN_MS = 1_000
 
 /** The user's number, or Discord's recommendation as it was first heard. */
-const totalShardsOf = ({ cluster, status, fleet }: Observed): number | undefined =>
+const totalShardsOf = ({ cluster, status, fleet }: Unheard): number | undefined =>
   cluster.spec.totalShards ?? status.totalShards ?? fleet?.totalShards
 
+/** What is seen before the manager is asked; of `fleet` only the number of shards. */
+type Unheard = Omit<Observed, keyof Heard> & { readonly fleet: Pick<Fleet, 'totalShards'> | undefined }
+
 /** What the manager is told; undefined: it is left as it is. Pure. */
-export function managedOf(all: Observed): Managed | undefined {
-  const { credentials, key } = all
-  const totalShards = totalShardsOf(all)
+export function managedOf(seen: Unheard): Managed | undefined {
+  const { credentials, key, pods } = seen
+  const totalShards = totalShardsOf(seen)
   if (!credentials.ok) return undefined
-  return { credentials: credentials.credentials, key, totalShards, pods: ofCount(all, totalShards).pods }
+  return { credentials: credentials.credentials, key, totalShards, pods: podsOf(pods, totalShards) }
 }
 
 /** What one look at the world calls for. Pure: the same observation gives the same plan. */
@@ -87,9 +91,12 @@ function rotation({ credentials, key }: Observed): readonly ConditionEvent[] {
 
 const removal = (resource: Resource, { metadata: { name, uid } }: StoredObject) => ({ resource, name, uid })
 
+const podsOf = (pods: readonly PodObject[], totalShards: number | undefined): readonly PodObject[] =>
+  pods.filter((pod) => pod.metadata.labels?.[TOTAL_SHARDS_LABEL] === String(totalShards))
+
 /** Only what is about this number of shards: while it changes, pods and manager of the one before are still there. */
 function ofCount(observed: Observed, totalShards: number | undefined): Observed {
-  const pods = observed.pods.filter((pod) => pod.metadata.labels?.[TOTAL_SHARDS_LABEL] === String(totalShards))
+  const pods = podsOf(observed.pods, totalShards)
   if (observed.fleet?.totalShards === totalShards) return { ...observed, pods }
   return { ...observed, pods, fleet: undefined, empty: new Set(), estimatedTime: undefined }
 }

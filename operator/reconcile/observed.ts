@@ -7,6 +7,9 @@ import type { PodDefaults } from '../manifests/pod.ts'
 import type { CredentialsAnswer } from './credentials.ts'
 import type { PodObject, StatefulSetObject } from './objects.ts'
 
+/** What the manager says; linear in the number of shards. */
+export type Heard = Pick<Observed, 'fleet' | 'settling' | 'empty' | 'estimatedTime'>
+
 /** All that a decision needs: plain data, gathered by observe. */
 export interface Observed {
   readonly cluster: ShardCluster

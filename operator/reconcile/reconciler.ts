@@ -20,7 +20,7 @@ import { decide, managedOf, type Plan } from './decide.ts'
 import type { Fleets } from './fleets.ts'
 import { statusOfInvalid } from './invalid.ts'
 import { ordinalOf, type PodObject, type StatefulSetObject } from './objects.ts'
-import type { Observed } from './observed.ts'
+import type { Heard, Observed } from './observed.ts'
 
 export interface ReconcilerOptions {
   readonly client: ObjectClient
@@ -72,12 +72,13 @@ export class Reconciler {
     const parsed = shardClusterSchema.safeParse(stored)
     if (!parsed.success) return this.#refuse(key, stored, parsed.error, signal)
     const memory = this.#memoryOf(key, stored.metadata.uid, parsed.data)
-    const before = await this.#observe(key, parsed.data, memory, signal)
+    const seen = await this.#observe(key, parsed.data, memory, signal)
     // The manager first: what runs must not wait for what can fail. What it said before was about the manifest and the
     // pods before, and would call done what has not begun.
-    const managed = managedOf(before)
-    if (managed) this.#options.fleets.manage(key, parsed.data, managed)
-    const observed = managed ? { ...before, ...this.#heard(key, before.pods) } : before
+    const { fleets } = this.#options
+    const managed = managedOf({ ...seen, fleet: fleets.get(key) })
+    if (managed) fleets.manage(key, parsed.data, managed)
+    const observed = { ...seen, ...this.#heard(key, seen.pods) }
     const plan = decide(observed)
     const refused = await this.#applyChildren(plan, parsed.data, memory, signal, logger)
     return this.#publish(stored, refused ? decide({ ...observed, refused }) : plan, memory, signal)
@@ -126,7 +127,7 @@ export class Reconciler {
   }
 
   /** What the manager says. */
-  #heard(key: ObjectKey, pods: readonly PodObject[]): Pick<Observed, 'fleet' | 'settling' | 'empty' | 'estimatedTime'> {
+  #heard(key: ObjectKey, pods: readonly PodObject[]): Heard {
     const { fleets, clock } = this.#options
     const manager = fleets.get(key)
     const fleet = manager?.fleet()
@@ -138,18 +139,21 @@ export class Reconciler {
     }
   }
 
-  async #observe(key: ObjectKey, cluster: ShardCluster, memory: Memory, signal: AbortSignal): Promise<Observed> {
+  async #observe(
+    key: ObjectKey,
+    cluster: ShardCluster,
+    memory: Memory,
+    signal: AbortSignal,
+  ): Promise<Omit<Observed, keyof Heard>> {
     const { clock, defaults, statefulSets, pods } = this.#options
     const { uid } = cluster.metadata
     const credentials = await this.#credentials(key, cluster, memory, signal)
-    const own = pods.indexed(key)
     return {
       cluster,
       status: memory.status,
       credentials,
       statefulSets: statefulSets.childrenOf(uid ?? ''),
-      pods: own,
-      ...this.#heard(key, own),
+      pods: pods.indexed(key),
       refused: undefined,
       time: timeText(clock, clock.now()),
       key: memory.key,
