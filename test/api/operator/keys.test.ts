@@ -2,18 +2,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { secrets } from '../../../operator/kube/resources.ts'
 import { ROTATE_KEY_ANNOTATION, readKeySecret } from '../../../operator/manifests/key-secret.ts'
 import type { SecretObject } from '../../../operator/reconcile/objects.ts'
-import { type Bot, eventually, type Operator, type OperatorWorld, startOperatorWorld } from './world.ts'
+import { type Bot, eventually, type Operator, type OperatorWorld, startOperatorWorld, startReadyBot } from './world.ts'
 
 let world: OperatorWorld
 let operator: Operator
 let bot: Bot
 beforeAll(async () => {
   world = await startOperatorWorld()
-  operator = await world.operator()
-  bot = await world.bot()
-  await bot.secret()
-  await bot.create()
-  await bot.wait('Ready')
+  ;({ operator, bot } = await startReadyBot(world))
 })
 afterAll(() => world?.close())
 

@@ -9,7 +9,7 @@ import {
 } from '../../../operator/kube/resources.ts'
 import { CONDITION_TYPES } from '../../../src/api/conditions.ts'
 import type { Json } from '../crd-server.ts'
-import { type Bot, eventually, type Operator, type OperatorWorld, startOperatorWorld } from './world.ts'
+import { type Bot, eventually, type Operator, type OperatorWorld, startOperatorWorld, startReadyBot } from './world.ts'
 
 interface SetSpec {
   readonly spec: { readonly replicas: number; readonly template: Json; readonly serviceName: string }
@@ -21,11 +21,7 @@ let operator: Operator
 let bot: Bot
 beforeAll(async () => {
   world = await startOperatorWorld()
-  operator = await world.operator()
-  bot = await world.bot()
-  await bot.secret()
-  await bot.create()
-  await bot.wait('Ready')
+  ;({ operator, bot } = await startReadyBot(world))
 })
 afterAll(() => world?.close())
 

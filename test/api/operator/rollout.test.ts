@@ -1,16 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PAUSE_ROLLOUT_ANNOTATION } from '../../../src/domain/rollout.ts'
-import { type Bot, eventually, type OperatorWorld, startOperatorWorld } from './world.ts'
+import { type Bot, eventually, type OperatorWorld, startOperatorWorld, startReadyBot } from './world.ts'
 
 let world: OperatorWorld
 let bot: Bot
 beforeAll(async () => {
   world = await startOperatorWorld()
-  await world.operator()
-  bot = await world.bot()
-  await bot.secret()
-  await bot.create()
-  await bot.wait('Ready')
+  ;({ bot } = await startReadyBot(world))
 })
 afterAll(() => world?.close())
 

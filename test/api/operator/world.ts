@@ -132,6 +132,16 @@ export async function startWorldOf<W extends PodWorker>(
   }
 }
 
+/** An operator in that world, and a ShardCluster that it has made Ready. */
+export async function startReadyBot(world: OperatorWorld): Promise<{ operator: Operator; bot: Bot }> {
+  const operator = await world.operator()
+  const bot = await world.bot()
+  await bot.secret()
+  await bot.create()
+  await bot.wait('Ready')
+  return { operator, bot }
+}
+
 function botIn(
   { server, client, kubelet, simulator }: Pick<OperatorWorld<PodWorker>, 'server' | 'client' | 'kubelet' | 'simulator'>,
   {
