@@ -8,21 +8,17 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chooseWay } from '../test/support/cluster/choose.ts'
+import { REPORT_VARIABLE, type StageReport } from '../test/support/stage-report.ts'
 
 const STAGES = ['unit', 'sim', 'sinks', 'api', 'chart', 'e2e'] as const
 const root = join(import.meta.dirname, '..')
+const REPORTER = join(root, 'test', 'support', 'stage-report.ts')
 const KIT = join(root, 'test', 'support', 'kind', 'kit.sh')
-
-interface Counts {
-  passed: number
-  failed: number
-  skipped: number
-}
 
 const wanted = process.argv.slice(2)
 const stages = wanted.length > 0 ? STAGES.filter((stage) => wanted.includes(stage)) : [...STAGES]
 const reports = mkdtempSync(join(tmpdir(), 'shardcluster-tests-'))
-const total: Counts = { passed: 0, failed: 0, skipped: 0 }
+const total: StageReport = { passed: 0, skipped: 0, failures: [] }
 const times: string[] = []
 const children = new Set<ChildProcess>()
 
@@ -42,9 +38,11 @@ for (const stage of stages) {
 }
 rmSync(reports, { recursive: true, force: true })
 console.log(`\n${times.join(', ')}`)
-console.log(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`)
+const { passed, skipped, failures } = total
+console.log(`${passed} passed, ${failures.length} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
+for (const failure of failures) console.log(`failed: ${failure}`)
 // A skipped test looks green and shows nothing.
-if (total.failed > 0 || total.skipped > 0 || total.passed === 0) process.exitCode = 1
+if (failures.length > 0 || skipped > 0 || passed === 0) process.exitCode = 1
 
 /** Starts building what the cluster needs, where it is built here. A failure is told again by the stage that needs it. */
 async function buildInBackground(): Promise<Promise<void> | undefined> {
@@ -61,41 +59,34 @@ async function buildInBackground(): Promise<Promise<void> | undefined> {
 }
 
 /** One vitest run; its own report tells what became of each test. */
-async function runStage(stage: string): Promise<Counts> {
+async function runStage(stage: string): Promise<StageReport> {
   console.log(`\n=== ${stage} ===`)
-  const report = join(reports, `${stage}.json`)
+  const file = join(reports, `${stage}.json`)
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
-  const args = [
-    vitest,
-    'run',
-    '--project',
-    stage,
-    '--reporter=default',
-    '--reporter=json',
-    `--outputFile.json=${report}`,
-  ]
-  const child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit' })
+  const args = [vitest, 'run', '--project', stage, '--reporter=default', `--reporter=${REPORTER}`]
+  const env = { ...process.env, [REPORT_VARIABLE]: file }
+  const child = spawn(process.execPath, args, { cwd: root, env, stdio: 'inherit' })
   children.add(child)
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
+  const ended = await new Promise<number | string>((resolve) => {
+    child.once('close', (code, signal) => resolve(code ?? signal ?? 'no exit code'))
+  })
   children.delete(child)
+  const report = read(file)
+  // Set-up and tear-down of a stage fail the run without failing a test.
+  if (ended !== 0 && report.failures.length === 0) report.failures.push(`the run ended with ${ended}, see above`)
+  return { ...report, failures: report.failures.map((failure) => `${stage}: ${failure}`) }
+}
+
+function read(file: string): StageReport {
   try {
-    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(
-      readFileSync(report, 'utf8'),
-    ) as Record<string, number>
-    const counts = {
-      passed: numPassedTests ?? 0,
-      failed: numFailedTests ?? 0,
-      skipped: (numPendingTests ?? 0) + (numTodoTests ?? 0),
-    }
-    // A file that cannot be loaded, or an unhandled rejection, fails the run without failing a test.
-    return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts
+    return JSON.parse(readFileSync(file, 'utf8')) as StageReport
   } catch {
-    return { passed: 0, failed: 1, skipped: 0 }
+    return { passed: 0, skipped: 0, failures: ['the run wrote no report'] }
   }
 }
 
-function add({ passed, failed, skipped }: Counts): void {
+function add({ passed, skipped, failures }: StageReport): void {
   total.passed += passed
-  total.failed += failed
   total.skipped += skipped
+  total.failures.push(...failures)
 }
