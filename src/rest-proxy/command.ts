@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { createLogger } from '../support/logger.ts'
+import { numeric } from '../support/option.ts'
 import type { RestProxyOptions } from './options.ts'
 import { startRestProxy } from './server.ts'
 
@@ -75,12 +76,4 @@ function secret(name: string, file: string | undefined, value: string | undefine
   if (text) return text
   const variable = name.toUpperCase()
   throw new InvalidArgumentError(`no ${name}: give --${name}-file, or set ${variable}_FILE or ${variable}`)
-}
-
-function numeric(flag: string, description: string, variable: string): Option {
-  return new Option(flag, description).env(variable).argParser((text) => {
-    const value = Number(text)
-    if (text.trim() === '' || Number.isNaN(value)) throw new InvalidArgumentError('is not a number')
-    return value
-  })
 }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { parse } from 'yaml'
 import { createLogger } from '../support/logger.ts'
+import { numeric } from '../support/option.ts'
 import type { SimulatorOptions } from './options.ts'
 import { type Simulator, startSimulator } from './simulator.ts'
 
@@ -143,12 +144,4 @@ function reportViolations(simulator: Simulator, report: (counts: object) => void
 
 function given<T extends object>(values: T): Partial<T> {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<T>
-}
-
-function numeric(flag: string, description: string, variable: string): Option {
-  return new Option(flag, description).env(variable).argParser((text) => {
-    const value = Number(text)
-    if (text.trim() === '' || Number.isNaN(value)) throw new InvalidArgumentError('is not a number')
-    return value
-  })
 }
