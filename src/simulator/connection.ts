@@ -156,7 +156,8 @@ export class GatewayConnection {
       this.#cursor += 1
       const record = session.log.at(this.#cursor)
       const due = this.#cursor > this.#replayedTo ? record : replayed(record)
-      this.send(renderDispatch(session, this.#cursor, due, render))
+      const { head, tail } = renderDispatch(session, this.#cursor, due, render)
+      this.#out.send(tail, head)
       this.#gateway.counts.dispatches += 1
       countSent(session, this.#cursor)
     }

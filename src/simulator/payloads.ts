@@ -62,13 +62,19 @@ export function replayed(record: DispatchRecord): DispatchRecord {
   return record.kind === Kind.Resumed ? { ...record, kind: Kind.Nothing } : record
 }
 
-/** The bytes of dispatch `s` of `session`, the same each time: a replayed event is the very event. */
+/** A payload in two parts: what is written for this one (ASCII), and bytes that are the same in many. */
+export interface Rendered {
+  readonly head: string
+  readonly tail: Buffer
+}
+
+/** Dispatch `s` of `session`, the same each time: a replayed event is the very event. */
 export function renderDispatch<C>(
   session: Session<C>,
   s: number,
   record: DispatchRecord,
   context: RenderContext,
-): Buffer {
+): Rendered {
   if (record.kind === Kind.Ready) return dispatch('READY', s, ready(session, context))
   if (record.kind === Kind.Resumed) return dispatch('RESUMED', s, { _trace: ['["gateway-prd-simulated-0"]'] })
   // Discord sends this one to everybody, and it never says anything.
@@ -81,7 +87,7 @@ export function renderDispatch<C>(
 }
 
 /** An event or GUILD_CREATE: fresh numbers in front of ready-made bytes. */
-function renderCounted<C>(session: Session<C>, s: number, record: DispatchRecord, context: RenderContext): Buffer {
+function renderCounted<C>(session: Session<C>, s: number, record: DispatchRecord, context: RenderContext): Rendered {
   const { id, total } = session.shard
   const guild = record.kind - Kind.FirstGuild
   const template = guild >= 0 ? context.guilds.template : EVENT_TEMPLATES[record.kind - Kind.FirstEvent]
@@ -91,15 +97,11 @@ function renderCounted<C>(session: Session<C>, s: number, record: DispatchRecord
   const ids = guild >= 0 ? `"id":"${ofGuild}"` : `"guild_id":"${ofGuild}"`
   const counted = `"sim_n":${record.n},"sim_shard":[${id},${total}],"sim_at":${record.at}`
   const head = `{"t":"${template.name}","s":${s},"op":0,"d":{${counted},${ids}`
-  const tail = template.tails[record.n % template.tails.length] as Buffer
-  const bytes = Buffer.allocUnsafe(head.length + tail.length)
-  bytes.write(head, 0, 'latin1')
-  tail.copy(bytes, head.length)
-  return bytes
+  return { head, tail: template.tails[record.n % template.tails.length] as Buffer }
 }
 
-function dispatch(t: string, s: number, d: unknown): Buffer {
-  return Buffer.from(`{"t":"${t}","s":${s},"op":0,"d":${JSON.stringify(d)}}`)
+function dispatch(t: string, s: number, d: unknown): Rendered {
+  return { head: '', tail: Buffer.from(`{"t":"${t}","s":${s},"op":0,"d":${JSON.stringify(d)}}`) }
 }
 
 function ready<C>(session: Session<C>, { applicationId, gatewayUrl, apiVersion, guilds }: RenderContext): object {

@@ -8,7 +8,7 @@ import { Redis } from 'ioredis'
 import { STREAM } from '../../support/servers/nats.ts'
 import { QUEUE } from '../../support/servers/rabbitmq.ts'
 import { type SinkAddress, STREAM_KEY } from '../harness/sink-address.ts'
-import { Tally } from './tally.ts'
+import { sendTimes, Tally } from './tally.ts'
 
 type BrokerAddress = Extract<SinkAddress, { readonly port: number }>
 
@@ -29,7 +29,10 @@ server.listen(0, '127.0.0.1', () => {
 function take(body: Buffer): void {
   tally.events++
   tally.bytes += body.length
-  if (tally.timing) tally.time(body)
+  if (!tally.timing) return
+  const sentAt: number[] = []
+  sendTimes(body, sentAt)
+  tally.time(sentAt)
 }
 
 async function consumeNats({ port, username: user, password: pass }: BrokerAddress): Promise<void> {

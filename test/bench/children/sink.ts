@@ -1,7 +1,7 @@
 // The other end of an http sink, as cheap as it gets: it counts lines and parses nothing. POST / takes events.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { Tally } from './tally.ts'
+import { sendTimes, Tally } from './tally.ts'
 
 const LINE_FEED = 10
 const tally = new Tally()
@@ -15,14 +15,14 @@ const server = createServer((request, response) => {
 function take(request: IncomingMessage, response: ServerResponse): void {
   const batch = request.headers['content-type'] === 'application/x-ndjson'
   const { timing } = tally
-  const chunks: Buffer[] = []
+  const sentAt: number[] = []
   let lines = 0
   let bytes = 0
   let last = LINE_FEED
   request.on('data', (chunk: Buffer) => {
     bytes += chunk.length
     last = chunk[chunk.length - 1] ?? last
-    if (timing) chunks.push(chunk)
+    if (timing) sendTimes(chunk, sentAt)
     if (batch) for (let at = chunk.indexOf(LINE_FEED); at !== -1; at = chunk.indexOf(LINE_FEED, at + 1)) lines++
   })
   request.on('end', () => {
@@ -31,7 +31,7 @@ function take(request: IncomingMessage, response: ServerResponse): void {
     // The last line may lack its end; whatever is not a batch is one event.
     tally.events += batch ? lines + (last === LINE_FEED ? 0 : 1) : 1
     response.writeHead(204).end()
-    if (timing) tally.time(Buffer.concat(chunks))
+    tally.time(sentAt)
   })
 }
 

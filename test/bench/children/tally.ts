@@ -4,6 +4,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 const MARKS = ['"sim_at":', '"simAt":'].map((text) => Buffer.from(text))
 /** Digits of a time in milliseconds, until the year 2286. */
 const DIGITS = 13
+const ZERO = 48
+const LINE_FEED = 10
 /** Longest latency that is told from longer ones, in milliseconds. */
 const LONGEST_MS = 60_000
 
@@ -16,13 +18,10 @@ export class Tally {
   timing = false
   readonly #milliseconds = new Uint32Array(LONGEST_MS + 1)
 
-  /** Notes the latency of each event in `bytes`, which are confirmed now. */
-  time(bytes: Buffer): void {
+  /** Notes the latencies of events that are confirmed now, and were sent at these times. */
+  time(sentAt: readonly number[]): void {
     const now = Date.now()
-    const mark = MARKS.find((each) => bytes.includes(each))
-    if (mark === undefined) return
-    for (let at = bytes.indexOf(mark); at !== -1; at = bytes.indexOf(mark, at + mark.length)) {
-      const sent = Number(bytes.toString('latin1', at + mark.length, at + mark.length + DIGITS))
+    for (const sent of sentAt) {
       const took = Math.min(LONGEST_MS, Math.max(0, now - sent))
       this.#milliseconds[took] = (this.#milliseconds[took] ?? 0) + 1
     }
@@ -56,4 +55,27 @@ export class Tally {
     }
     return LONGEST_MS
   }
+}
+
+/**
+ * Adds when each event in `bytes` was sent, one event a line, in epoch milliseconds. What is cut off at either end is
+ * left out: to keep 200 MB a second until a line is whole makes pauses that would be taken for the forwarder's.
+ */
+export function sendTimes(bytes: Buffer, times: number[]): void {
+  const mark = MARKS.find((each) => bytes.includes(each))
+  if (mark === undefined) return
+  // It is near the front of each event: from there on the search goes on in the next line.
+  for (let at = bytes.indexOf(mark); at !== -1; at = bytes.indexOf(mark, at)) {
+    at += mark.length
+    if (at + DIGITS > bytes.length) return
+    times.push(numberAt(bytes, at))
+    at = bytes.indexOf(LINE_FEED, at)
+    if (at === -1) return
+  }
+}
+
+function numberAt(bytes: Buffer, at: number): number {
+  let value = 0
+  for (let i = at; i < at + DIGITS; i++) value = value * 10 + (bytes[i] as number) - ZERO
+  return value
 }
