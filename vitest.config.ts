@@ -11,7 +11,7 @@ export default defineConfig({
         test: {
           name: 'sinks',
           include: ['test/sinks/**/*.test.ts'],
-          testTimeout: 120_000,
+          testTimeout: 300_000,
           hookTimeout: 600_000,
           fileParallelism: false,
         },

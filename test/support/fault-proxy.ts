@@ -79,6 +79,14 @@ export class FaultProxy {
     this.#blackHole = !onlyOpen
   }
 
+  /** Reads nothing more from the connections that are open, as when a cable is pulled: what is sent stays in buffers. */
+  freeze(): void {
+    for (const { client, upstream } of this.#pairs) {
+      client.pause()
+      upstream.pause()
+    }
+  }
+
   /** Every piece of data takes this long, each way. Milliseconds. */
   delay(milliseconds: number): void {
     this.#delayMs = milliseconds

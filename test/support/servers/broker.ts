@@ -16,7 +16,7 @@ export interface Delivered {
   readonly body: string
 }
 
-const START_TIMEOUT_MS = 60_000
+const START_TIMEOUT_MS = 120_000
 
 /** A real server as a process, on free ports of loopback, with a directory of its own that survives its restarts. */
 export abstract class Broker {
