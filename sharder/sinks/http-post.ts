@@ -66,7 +66,10 @@ class PostHandler implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#bytes += chunk.length
-    if (this.#bytes > MOST_BODY_BYTES) controller.abort(new Error('its answer is too long'))
+    if (this.#bytes <= MOST_BODY_BYTES) return
+    // What it said counts, however long it goes on about it.
+    this.onResponseEnd()
+    controller.abort(new Error('its answer is too long'))
   }
 
   onResponseEnd(): void {
@@ -74,8 +77,7 @@ class PostHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_: unknown, error: Error): void {
-    // What it said counts, however long it goes on about it.
-    this.#end(this.#bytes > MOST_BODY_BYTES && this.#result ? this.#result : this.#failed(error))
+    this.#end(this.#failed(error))
   }
 
   #giveUp(): void {
@@ -89,6 +91,7 @@ class PostHandler implements Dispatcher.DispatchHandler {
     return { kind: 'failed', message: `it could not be reached (${error?.code ?? error?.message ?? 'unknown error'})` }
   }
 
+  /** The first end counts. */
   #end(result: PostResult): void {
     clearTimeout(this.#deadline)
     this.#resolve(result)

@@ -54,19 +54,11 @@ export class FrameBatch {
     const bytes = slab.subarray(0, this.#end)
     this.#slab = undefined
     this.#end = 0
-    if (bytes.length < LITTLE_BYTES) this.#socket.write(Buffer.from(bytes))
-    else if (!this.#taken(bytes, slab)) return
-    give(slab)
-  }
-
-  /** Whether the kernel has all of it already. If not, the slab goes round when it has. */
-  #taken(bytes: Buffer, slab: Buffer): boolean {
-    let taken = false
-    this.#socket.write(bytes, () => {
-      if (!taken) give(slab)
-    })
-    taken = this.#socket.writableLength === 0
-    return taken
+    if (bytes.length >= LITTLE_BYTES) this.#socket.write(bytes, () => give(slab))
+    else {
+      this.#socket.write(Buffer.from(bytes))
+      give(slab)
+    }
   }
 }
 

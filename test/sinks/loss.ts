@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { SinkOptions } from '../../sharder/sinks/buffered-sink.ts'
 import type { SinkSettings } from '../../src/protocol/sink-settings.ts'
 import { FaultProxy } from '../support/fault-proxy.ts'
 import type { Broker } from '../support/servers/broker.ts'
@@ -46,7 +47,8 @@ export function losesNothing(name: string, kind: KindUnderTest): void {
       await proxy.close()
     })
 
-    const traffic = () => new Traffic(test.open(kind.settings(proxy.port, test)))
+    const traffic = (shards?: number, options?: Partial<SinkOptions>) =>
+      new Traffic(test.open(kind.settings(proxy.port, test), options), shards)
     const check = async (sent: Traffic, label: string) => {
       expect(await test.sink.flush(PATIENCE_MS)).toBe(true)
       const account = sent.account(await broker.read())
@@ -59,7 +61,7 @@ export function losesNothing(name: string, kind: KindUnderTest): void {
 
     it('delivers each event once, and confirms it, while all is well', async () => {
       // Many shards: one event of each is under way, and on a slow disk that takes 20 ms.
-      const sent = new Traffic(test.open(kind.settings(proxy.port, test)), 200)
+      const sent = traffic(200)
       const started = performance.now()
       await sent.send(100)
       expect(await test.sink.flush(PATIENCE_MS)).toBe(true)
@@ -126,8 +128,7 @@ export function losesNothing(name: string, kind: KindUnderTest): void {
     })
 
     it('goes on by another connection when one takes no more bytes and says nothing', async () => {
-      const settings = kind.settings(proxy.port, test)
-      const sent = new Traffic(test.open(settings, { mostBytes: 32 * 2 ** 20 }))
+      const sent = traffic(20, { mostBytes: 32 * 2 ** 20 })
       await sent.send(1)
       await until(() => test.sink.record().pending === 0)
       proxy.freeze()

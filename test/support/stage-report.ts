@@ -21,7 +21,7 @@ export default class StageReporter implements Reporter {
 }
 
 /** Counts the tests of a run and names what failed in it. */
-export function summarize(modules: readonly TestModule[], unhandled: readonly SerializedError[]): StageReport {
+function summarize(modules: readonly TestModule[], unhandled: readonly SerializedError[]): StageReport {
   const report: StageReport = { passed: 0, skipped: 0, failures: [] }
   for (const module of modules) {
     const file = module.relativeModuleId

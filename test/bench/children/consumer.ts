@@ -29,10 +29,7 @@ server.listen(0, '127.0.0.1', () => {
 function take(body: Buffer): void {
   tally.events++
   tally.bytes += body.length
-  if (!tally.timing) return
-  const sentAt: number[] = []
-  sendTimes(body, sentAt)
-  tally.time(sentAt)
+  if (tally.timing) tally.time(sendTimes(body))
 }
 
 async function consumeNats({ port, username: user, password: pass }: BrokerAddress): Promise<void> {

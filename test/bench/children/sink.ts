@@ -1,9 +1,8 @@
 // The other end of an http sink, as cheap as it gets: it counts lines and parses nothing. POST / takes events.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { sendTimes, Tally } from './tally.ts'
+import { LINE_FEED, sendTimes, Tally } from './tally.ts'
 
-const LINE_FEED = 10
 const tally = new Tally()
 
 const server = createServer((request, response) => {

@@ -5,7 +5,8 @@ const MARKS = ['"sim_at":', '"simAt":'].map((text) => Buffer.from(text))
 /** Digits of a time in milliseconds, until the year 2286. */
 const DIGITS = 13
 const ZERO = 48
-const LINE_FEED = 10
+/** Ends an event in a batch. */
+export const LINE_FEED = 10
 /** Longest latency that is told from longer ones, in milliseconds. */
 const LONGEST_MS = 60_000
 
@@ -58,20 +59,21 @@ export class Tally {
 }
 
 /**
- * Adds when each event in `bytes` was sent, one event a line, in epoch milliseconds. What is cut off at either end is
+ * When each event in `bytes` was sent, one event a line, in epoch milliseconds, after those in `times`. What is cut off at either end is
  * left out: to keep 200 MB a second until a line is whole makes pauses that would be taken for the forwarder's.
  */
-export function sendTimes(bytes: Buffer, times: number[]): void {
+export function sendTimes(bytes: Buffer, times: number[] = []): number[] {
   const mark = MARKS.find((each) => bytes.includes(each))
-  if (mark === undefined) return
+  if (mark === undefined) return times
   // It is near the front of each event: from there on the search goes on in the next line.
   for (let at = bytes.indexOf(mark); at !== -1; at = bytes.indexOf(mark, at)) {
     at += mark.length
-    if (at + DIGITS > bytes.length) return
+    if (at + DIGITS > bytes.length) break
     times.push(numberAt(bytes, at))
     at = bytes.indexOf(LINE_FEED, at)
-    if (at === -1) return
+    if (at === -1) break
   }
+  return times
 }
 
 function numberAt(bytes: Buffer, at: number): number {
