@@ -8,6 +8,13 @@ const START_TIMEOUT_MS = 120_000
 const GRACE_MS = 10_000
 const STDERR_KEPT = 4_000
 
+/**
+ * For the simulator and the sinks, NODE_OPTIONS: V8's helpers are four in each process, and those that mark the heap of
+ * one take the cores from all others, which then looks like the forwarder's latency. The sharder has it in
+ * WORKER_RUNTIME; the peers run as their users run them.
+ */
+export const ONE_HELPER = '--v8-pool-size=1'
+
 export interface ChildOptions {
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>

@@ -2,7 +2,7 @@ import { Agent, request } from 'undici'
 import type { ControlCommand, ControlInput } from '../../../src/simulator/control.ts'
 import type { SimulatorOptions } from '../../../src/simulator/options.ts'
 import type { SimulatorStats } from '../../../src/simulator/stats.ts'
-import { Child } from './child.ts'
+import { Child, ONE_HELPER } from './child.ts'
 
 const FILE = new URL('../children/simulator.ts', import.meta.url)
 
@@ -24,7 +24,8 @@ export class SimulatorProcess {
   }
 
   static async start(options: SimulatorOptions): Promise<SimulatorProcess> {
-    return new SimulatorProcess(await Child.start(FILE, { args: [JSON.stringify(options)] }))
+    const env = { NODE_OPTIONS: ONE_HELPER }
+    return new SimulatorProcess(await Child.start(FILE, { args: [JSON.stringify(options)], env }))
   }
 
   /** `detail`: with a row per shard. */
