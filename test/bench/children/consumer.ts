@@ -8,14 +8,13 @@ import { Redis } from 'ioredis'
 import { STREAM } from '../../support/servers/nats.ts'
 import { QUEUE } from '../../support/servers/rabbitmq.ts'
 import { type SinkAddress, STREAM_KEY } from '../harness/sink-address.ts'
+import { takeOrders } from './orders.ts'
 import { sendTimes, Tally } from './tally.ts'
 
 type BrokerAddress = Extract<SinkAddress, { readonly port: number }>
 
 const READ_AT_ONCE = 1_000
 const tally = new Tally()
-process.once('SIGTERM', () => process.exit(0))
-process.once('disconnect', () => process.exit(0))
 
 const CONSUMERS = { nats: consumeNats, redis: consumeRedis, rabbitmq: consumeRabbitmq }
 const address = JSON.parse(process.argv[2] ?? '{}') as BrokerAddress
@@ -23,7 +22,7 @@ await CONSUMERS[address.kind](address)
 
 const server = createServer((request, response) => tally.answer(request, response))
 server.listen(0, '127.0.0.1', () => {
-  console.info(JSON.stringify({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }))
+  takeOrders({}, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` })
 })
 
 function take(body: Buffer): void {

@@ -1,6 +1,7 @@
 // The other end of an http sink, as cheap as it gets: it counts lines and parses nothing. POST / takes events.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { takeOrders } from './orders.ts'
 import { LINE_FEED, sendTimes, Tally } from './tally.ts'
 
 const tally = new Tally()
@@ -36,7 +37,5 @@ function take(request: IncomingMessage, response: ServerResponse): void {
 
 server.keepAliveTimeout = 60_000
 server.listen(0, '127.0.0.1', () => {
-  console.info(JSON.stringify({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }))
+  takeOrders({}, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` })
 })
-process.once('SIGTERM', () => process.exit(0))
-process.once('disconnect', () => process.exit(0))

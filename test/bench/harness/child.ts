@@ -9,11 +9,11 @@ const GRACE_MS = 10_000
 const STDERR_KEPT = 4_000
 
 /**
- * For the simulator and the sinks, NODE_OPTIONS: V8's helpers are four in each process, and those that mark the heap of
- * one take the cores from all others, which then looks like the forwarder's latency. The sharder has it in
- * WORKER_RUNTIME; the peers run as their users run them.
+ * NODE_OPTIONS of the simulator and the sinks. V8's helpers are four in each process, and those that mark the heap of
+ * one take the cores from all others, which then looks like the forwarder's latency; `Child.collectGarbage` leaves them
+ * little to do. The sharder has what WORKER_RUNTIME says, and the peers run as their users run them.
  */
-export const ONE_HELPER = '--v8-pool-size=1'
+export const MEASURING_RUNTIME = '--v8-pool-size=1 --expose-gc'
 
 export interface ChildOptions {
   readonly args?: readonly string[]
@@ -73,6 +73,11 @@ export class Child {
       this.#process.on('message', heard).once('close', ended)
       this.#process.send({ id, name, input } satisfies Order)
     })
+  }
+
+  /** So that it need not happen while something is timed. For children that take orders and have MEASURING_RUNTIME. */
+  collectGarbage(): Promise<void> {
+    return this.ask('collect')
   }
 
   /** SIGTERM, and SIGKILL when it does not end. Resolves when it is gone. */

@@ -2,7 +2,7 @@ import { Agent, request } from 'undici'
 import type { ControlCommand, ControlInput } from '../../../src/simulator/control.ts'
 import type { SimulatorOptions } from '../../../src/simulator/options.ts'
 import type { SimulatorStats } from '../../../src/simulator/stats.ts'
-import { Child, ONE_HELPER } from './child.ts'
+import { Child, MEASURING_RUNTIME } from './child.ts'
 
 const FILE = new URL('../children/simulator.ts', import.meta.url)
 
@@ -24,7 +24,7 @@ export class SimulatorProcess {
   }
 
   static async start(options: SimulatorOptions): Promise<SimulatorProcess> {
-    const env = { NODE_OPTIONS: ONE_HELPER }
+    const env = { NODE_OPTIONS: MEASURING_RUNTIME }
     return new SimulatorProcess(await Child.start(FILE, { args: [JSON.stringify(options)], env }))
   }
 
@@ -45,6 +45,10 @@ export class SimulatorProcess {
     })
     const text = await body.text()
     if (statusCode !== 200) throw new Error(`the simulator refused ${command}: ${text}`)
+  }
+
+  collectGarbage(): Promise<void> {
+    return this.#child.collectGarbage()
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,5 @@
 import { request } from 'undici'
-import { Child, ONE_HELPER } from './child.ts'
+import { Child, MEASURING_RUNTIME } from './child.ts'
 import type { SinkAddress } from './sink-address.ts'
 import { until } from './until.ts'
 
@@ -7,7 +7,7 @@ const HTTP = new URL('../children/sink.ts', import.meta.url)
 const CONSUMER = new URL('../children/consumer.ts', import.meta.url)
 
 /** Node gives each 64 KB that arrives memory of its own: with a young generation of 16 MB that is a mark-sweep every 300 ms. */
-const RUNTIME = { NODE_OPTIONS: `${ONE_HELPER} --max-semi-space-size=1` }
+const RUNTIME = { NODE_OPTIONS: `${MEASURING_RUNTIME} --max-semi-space-size=1` }
 
 /** What the sink has been given and has confirmed. */
 export interface SinkCounts {
@@ -68,6 +68,10 @@ export class SinkProcess {
       return performance.now() - since >= quietMs
     })
     return last
+  }
+
+  collectGarbage(): Promise<void> {
+    return this.#child.collectGarbage()
   }
 
   stop(): Promise<void> {
