@@ -3,8 +3,11 @@ import { Slab } from './slab.ts'
 
 /** Empty slabs that are kept for ever: one for each lane. */
 const KEPT = 4
-/** Others go when they were not needed for so long, in milliseconds. */
-const IDLE_MS = 1_000
+/**
+ * Others go when they were not needed for so long, in milliseconds. Not sooner: what goes is free with V8's next
+ * mark-sweep only, and what is made anew meanwhile brings that on, just when the sink is behind.
+ */
+const IDLE_MS = 10_000
 
 /**
  * The slabs of one sink. They go round: a burst outruns the sink, and memory that is new for each batch is a mark-sweep

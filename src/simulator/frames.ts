@@ -3,9 +3,9 @@ import type { Socket } from 'node:net'
 /** Frames that leave together are put together in memory of so many bytes, which goes round. */
 const SLAB_BYTES = 256 * 1024
 /** What fills less than this is copied, so that a client that does not read holds no whole slab. */
-const LITTLE_BYTES = SLAB_BYTES / 4
-/** Slabs that are kept for the next batch. */
-const MOST_SPARE = 32
+const LITTLE_BYTES = SLAB_BYTES / 16
+/** Slabs that are kept for the next batch: as many as 16 connections have in flight when all are behind. */
+const MOST_SPARE = 64
 /** The longest header of a frame that is not masked (RFC 6455, section 5.2). */
 const MOST_HEADER_BYTES = 10
 

@@ -16,15 +16,21 @@ const WARM_SECONDS = 0.4
 const MOST_GROWTH = 8
 /** How long the burst that counts takes. */
 const BURST_SECONDS = 1
-/**
- * Traffic flows, and is timed, for so long before it counts, and then for so long, in milliseconds. In a second, one pause
- * of 12 ms of anybody's would be the 99th percentile.
- */
+/** Traffic flows, and is timed, for so long before it counts, in milliseconds. */
 const LEAD_MS = 500
-const TIMED_MS = 4_000
+/**
+ * Then it is timed for so long, in milliseconds, so many times, and the time with the median p99 counts: in 2 s one pause
+ * of 20 ms is the 99th percentile, and a virtual machine makes such pauses every now and then.
+ */
+const TIMED_MS = 2_000
+const TIMES = 3
 const P99_GOAL_MS = 10
 
-interface Run extends Latency {
+interface Timed extends Latency {
+  readonly worstP99: number
+}
+
+interface Run extends Timed {
   readonly sink: SinkKind
   readonly forwarder: ForwarderName
   readonly compression: Compression
@@ -81,7 +87,7 @@ async function warmUp(world: World): Promise<number> {
 }
 
 /** With so many events a second over all shards. */
-async function latencyAt(world: World, perSecond: number): Promise<Latency> {
+async function latencyAt(world: World, perSecond: number): Promise<Timed> {
   const { simulator, sink } = world
   // The forwarder collects its own whenever it has to: that is part of what it is.
   await Promise.all([simulator.collectGarbage(), sink.process.collectGarbage()])
@@ -90,13 +96,23 @@ async function latencyAt(world: World, perSecond: number): Promise<Latency> {
     // Once before it counts, so that its code is compiled.
     await sink.process.startTiming()
     await sleep(LEAD_MS)
-    await sink.process.startTiming()
-    await sleep(TIMED_MS)
-    return await sink.process.endTiming()
+    const times: Latency[] = []
+    while (times.length < TIMES) {
+      await sink.process.startTiming()
+      await sleep(TIMED_MS)
+      times.push(await sink.process.endTiming())
+    }
+    return median(times)
   } finally {
     await simulator.control('events-per-second', { value: 0 })
     await atRest(world)
   }
+}
+
+/** The times in the middle, and the longest p99 of all. */
+function median(times: readonly Latency[]): Timed {
+  const sorted = times.toSorted((a, b) => a.p99 - b.p99)
+  return { ...(sorted[TIMES >> 1] as Latency), worstP99: (sorted.at(-1) as Latency).p99 }
 }
 
 const cells = ({ cpuMicroseconds, perSecond, p50, p99 }: Run): string[] => [
@@ -118,7 +134,7 @@ function report(runs: readonly Run[], violations: number): Part {
       '(docs/decisions.md). Saturated: µs of CPU time of the forwarding process an event, and events a second (where both together ' +
       'are less than a core, it was the simulator or the sink that could not do more). Then, at half of these events a ' +
       "second: the time from the simulator's send to the answer of the http sink, or to a consumer of the broker, which " +
-      'has an event when the broker confirms it. One run each.',
+      'has an event when the broker confirms it: of three times 2 s those with the median p99. One run each.',
     columns: ['sink', 'forwarder', ...columns],
     rows: KINDS.flatMap((sink) =>
       FORWARDERS.map((name) => [
@@ -135,7 +151,9 @@ function report(runs: readonly Run[], violations: number): Part {
   }
 }
 
-const latencyGoal = ({ compression, p99 }: Run): Goal => ({
-  text: `http, one thread, ${compression}: p99 at half of the saturation rate is below ${P99_GOAL_MS} ms: ${p99} ms`,
+const latencyGoal = ({ compression, p99, worstP99 }: Run): Goal => ({
+  text:
+    `http, one thread, ${compression}: p99 at half of the saturation rate is below ${P99_GOAL_MS} ms: ` +
+    `${p99} ms (the worst of ${TIMES} times: ${worstP99} ms)`,
   met: p99 < P99_GOAL_MS,
 })
