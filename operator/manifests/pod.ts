@@ -1,7 +1,7 @@
 import type { ShardCluster } from '../../src/api/shard-cluster.ts'
 import { sinkSecrets, sinkSettings } from '../../src/domain/sink-secrets.ts'
-import { WORKER_RUNTIME, workerEnvironment } from '../../src/protocol/worker-settings.ts'
 import { KEY_SECRET_KEY, keySecretName, labelsOf } from './names.ts'
+import { environmentOf } from './worker-environment.ts'
 
 export const SHARDER_PORT = 8080
 export const CONTAINER = 'sharder'
@@ -90,7 +90,7 @@ function container(cluster: ShardCluster, defaults: PodDefaults) {
 
 function environment(cluster: ShardCluster) {
   const { worker, events } = cluster.spec
-  const settings = workerEnvironment({
+  return environmentOf(cluster, {
     host: '0.0.0.0',
     port: SHARDER_PORT,
     threads: worker.threads,
@@ -101,14 +101,6 @@ function environment(cluster: ShardCluster) {
     stateDirectory: STATE,
     graceSeconds: worker.terminationGracePeriodSeconds,
   })
-  return [
-    { name: 'POD_NAME', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.name' } } },
-    ...Object.entries({ ...WORKER_RUNTIME, ...settings }).map(([name, value]) => ({
-      name,
-      value,
-    })),
-    ...(worker.env ?? []),
-  ]
 }
 
 function secretSources(cluster: ShardCluster) {

@@ -158,7 +158,9 @@ const worker = z
       .array(podPart('An environment variable, as in a pod.'))
       .max(128)
       .optional()
-      .describe('Environment variables added to the workers.'),
+      .describe(
+        "Environment variables added to the workers. One with the name of one of the operator's own takes its place; NODE_OPTIONS are added to the operator's own.",
+      ),
     terminationGracePeriodSeconds: z
       .int()
       .min(5)

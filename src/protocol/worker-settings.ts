@@ -61,7 +61,7 @@ const environmentSchema = z.object({
  * - one thread that helps V8 instead of four: while they marked a heap side by side, the thread of the shards got a
  *   quarter of its time on a machine, or under a CPU limit, of two cores, and events waited for 10 to 60 ms.
  */
-export const WORKER_RUNTIME: Readonly<Record<string, string>> = {
+export const WORKER_RUNTIME = {
   MALLOC_ARENA_MAX: '1',
   MALLOC_MMAP_THRESHOLD_: '32768',
   NODE_OPTIONS: '--max-semi-space-size=1 --v8-pool-size=1',

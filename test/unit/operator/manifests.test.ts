@@ -8,7 +8,7 @@ import { statefulSet } from '../../../operator/manifests/stateful-set.ts'
 import { decide } from '../../../operator/reconcile/decide.ts'
 import { MAX_NAME_LENGTH } from '../../../src/api/shard-cluster.ts'
 import { MAX_SHARDS } from '../../../src/api/spec.ts'
-import { parseWorkerEnvironment } from '../../../src/protocol/worker-settings.ts'
+import { parseWorkerEnvironment, WORKER_RUNTIME } from '../../../src/protocol/worker-settings.ts'
 import { cluster, KEY, observed, REST_AUTHORIZATION, TOKEN } from './world.ts'
 
 const defaults: PodDefaults = { image: 'shardcluster:1.0', imagePullPolicy: 'IfNotPresent' }
@@ -89,6 +89,26 @@ describe('the pods of the workers', () => {
     expect(JSON.stringify(template(bare))).not.toContain('events-')
   })
 
+  it('have each variable once: theirs instead of ours, in their order; Node’s options are added to ours', () => {
+    const last = { name: 'TZ', value: 'UTC' }
+    const fromMap = { name: 'NODE_OPTIONS', valueFrom: { configMapKeyRef: { name: 'node', key: 'options' } } }
+    const theirs = [
+      { name: 'NODE_OPTIONS', value: '--max-old-space-size=4096' },
+      { name: 'TZ', value: 'CET' },
+      { name: 'MALLOC_ARENA_MAX', value: '2' },
+      last,
+    ]
+    const env = containerOf(template({ worker: { env: theirs } })).env as { name: string; value?: string }[]
+    expect(new Set(env.map(({ name }) => name)).size).toBe(env.length)
+    expect(env.slice(-3)).toEqual([
+      { name: 'NODE_OPTIONS', value: `${WORKER_RUNTIME.NODE_OPTIONS} --max-old-space-size=4096` },
+      { name: 'MALLOC_ARENA_MAX', value: '2' },
+      last,
+    ])
+    expect(containerOf(template({ worker: { env: [fromMap] } })).env.at(-1)).toEqual(fromMap)
+    expect(containerOf(template()).env).toContainEqual({ name: 'NODE_OPTIONS', value: WORKER_RUNTIME.NODE_OPTIONS })
+  })
+
   it('say nothing of the number of workers: scaling restarts none', () => {
     expect(setOf({ totalWorkers: 7 }).spec.template).toEqual(setOf({ totalWorkers: 2 }).spec.template)
     const { replicas: few, ...before } = setOf({}, 2).spec
@@ -106,7 +126,6 @@ describe('the pods of the workers', () => {
       resources: { requests: { cpu: '1' } },
       podLabels: { team: 'a', 'shardcluster.dev/cluster': 'stolen', 'shardcluster.dev/total-shards': '1' },
       podAnnotations: { 'prometheus.io/scrape': 'false' },
-      env: [{ name: 'NODE_OPTIONS', value: '--max-old-space-size=4096' }],
       terminationGracePeriodSeconds: 90,
     }
     const { metadata, spec } = template({ worker })
@@ -119,7 +138,6 @@ describe('the pods of the workers', () => {
     expect(containerOf({ metadata, spec })).toMatchObject({ image: 'other:2', resources: { requests: { cpu: '1' } } })
     // The pull policy was meant for the operator's own image.
     expect(containerOf({ metadata, spec })).not.toHaveProperty('imagePullPolicy')
-    expect(containerOf({ metadata, spec }).env).toContainEqual(worker.env[0])
     expect(metadata.labels).toMatchObject({
       team: 'a',
       'shardcluster.dev/cluster': 'bot',
