@@ -8,21 +8,12 @@ import {
   statefulSets,
 } from '../../../operator/kube/resources.ts'
 import { CONDITION_TYPES } from '../../../src/api/conditions.ts'
-import { WORKER_RUNTIME } from '../../../src/protocol/worker-settings.ts'
 import type { Json } from '../crd-server.ts'
 import { type Bot, eventually, type Operator, type OperatorWorld, startOperatorWorld, startReadyBot } from './world.ts'
 
 interface SetSpec {
   readonly spec: { readonly replicas: number; readonly template: Json; readonly serviceName: string }
   readonly metadata: { readonly generation: number }
-}
-
-interface EnvironmentSpec {
-  readonly spec: {
-    readonly template: {
-      readonly spec: { readonly containers: { readonly env: { readonly name: string; readonly value?: string }[] }[] }
-    }
-  }
 }
 
 let world: OperatorWorld
@@ -284,29 +275,5 @@ describe('a ShardCluster that is deleted', () => {
     await eventually(() => expect(workers.map(([, { watchers }]) => watchers)).toEqual([0, 0]))
     expect(await bot.child(shardClusters, 'bot')).toBeUndefined()
     expect(bot.discord().connectedShards).toBe(12)
-  })
-})
-
-describe('environment variables of spec.worker.env', () => {
-  it('come after the operator’s own, instead of those with the same name, and V8’s options are added to its own', async () => {
-    const other = await world.bot()
-    await other.secret()
-    await other.create((spec) => {
-      spec['worker'] = {
-        image: 'example.org/shardcluster:1',
-        env: [
-          { name: 'TZ', value: 'UTC' },
-          { name: 'NODE_OPTIONS', value: '--max-old-space-size=512' },
-          { name: 'MALLOC_ARENA_MAX', value: '2' },
-        ],
-      }
-    })
-    await other.wait('Ready')
-    const { containers } = (await other.child<EnvironmentSpec>(statefulSets, 'bot-8'))?.spec.template.spec ?? {}
-    const variables = containers?.[0]?.env ?? []
-    const valuesOf = (name: string) => variables.filter((each) => each.name === name).map(({ value }) => value)
-    expect(valuesOf('TZ')).toEqual(['UTC'])
-    expect(valuesOf('MALLOC_ARENA_MAX')).toEqual(['2'])
-    expect(valuesOf('NODE_OPTIONS')).toEqual([`${WORKER_RUNTIME.NODE_OPTIONS} --max-old-space-size=512`])
   })
 })
