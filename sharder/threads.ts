@@ -46,7 +46,8 @@ const HEALTHY_MS = 60_000
 
 /**
  * A thread makes hardly any garbage, but V8 would let its young generation grow to 48 MB before it looks. The same as
- * WORKER_RUNTIME says, for pods that have their NODE_OPTIONS from a ConfigMap: semi-spaces of 1 MB, of which V8 counts three.
+ * WORKER_RUNTIME says, for pods that have their NODE_OPTIONS from a ConfigMap: semi-spaces of 1 MB, of which V8 counts
+ * three.
  */
 const LIMITS = { maxYoungGenerationSizeMb: 3 }
 

@@ -59,13 +59,13 @@ const environmentSchema = z.object({
  * - a young generation of 1 MB a thread instead of 16: events make no garbage, so it is collected hardly more often,
  *   and an event costs the same (171 -> 157 MB);
  * - one thread that helps V8 instead of four: while they marked a heap side by side, the thread of the shards got a
- *   quarter of its time on a machine, or under a CPU limit, of two cores, and events waited for 10 to 60 ms.
+ *   quarter of its time on a machine of two cores, and events waited for 10 to 60 ms.
  */
 export const WORKER_RUNTIME = {
   MALLOC_ARENA_MAX: '1',
   MALLOC_MMAP_THRESHOLD_: '32768',
   NODE_OPTIONS: '--max-semi-space-size=1 --v8-pool-size=1',
-}
+} as const
 
 /** Writes settings as a worker reads them. The ordinal is left out where the pod's name tells it. */
 export function workerEnvironment(

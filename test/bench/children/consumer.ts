@@ -8,13 +8,14 @@ import { Redis } from 'ioredis'
 import { STREAM } from '../../support/servers/nats.ts'
 import { QUEUE } from '../../support/servers/rabbitmq.ts'
 import { type SinkAddress, STREAM_KEY } from '../harness/sink-address.ts'
-import { takeOrders } from './orders.ts'
+import { endWithBenchmark, takeOrders } from './orders.ts'
 import { sendTimes, Tally } from './tally.ts'
 
 type BrokerAddress = Extract<SinkAddress, { readonly port: number }>
 
 const READ_AT_ONCE = 1_000
 const tally = new Tally()
+endWithBenchmark()
 
 const CONSUMERS = { nats: consumeNats, redis: consumeRedis, rabbitmq: consumeRabbitmq }
 const address = JSON.parse(process.argv[2] ?? '{}') as BrokerAddress

@@ -12,6 +12,7 @@ import { createLogger } from '../../../src/support/logger.ts'
 import { TestKubelet } from '../../api/operator/kubelet.ts'
 import { startTestWorker } from '../../api/operator/pod-worker.ts'
 import type { PodsOptions } from '../harness/pods.ts'
+import { takeOrders } from './orders.ts'
 
 const options = JSON.parse(process.argv[2] ?? '{}') as PodsOptions
 const { kubeconfig, discordUrl, authorization } = options
@@ -32,7 +33,5 @@ for (const token of options.tokens) {
 const hanging = createServer(() => {}).listen(0, '127.0.0.1')
 await once(hanging, 'listening')
 
-process.once('SIGTERM', () => process.exit(0))
-process.once('disconnect', () => process.exit(0))
 const hangingProxy = `http://127.0.0.1:${(hanging.address() as AddressInfo).port}`
-console.info(JSON.stringify({ proxies, hangingProxy }))
+takeOrders({}, { proxies, hangingProxy })

@@ -59,8 +59,9 @@ export class Tally {
 }
 
 /**
- * When each event in `bytes` was sent, one event a line, in epoch milliseconds, after those in `times`. What is cut off at either end is
- * left out: to keep 200 MB a second until a line is whole makes pauses that would be taken for the forwarder's.
+ * When each event in `bytes` was sent, one event a line, in epoch milliseconds, after those in `times`. What is cut off
+ * at either end is left out: to keep 200 MB a second until a line is whole makes pauses that would be taken for the
+ * forwarder's.
  */
 export function sendTimes(bytes: Buffer, times: number[] = []): number[] {
   const mark = MARKS.find((each) => bytes.includes(each))

@@ -1,3 +1,4 @@
+import { endWithBenchmark } from '../children/orders.ts'
 import type { SinkAddress } from '../harness/sink-address.ts'
 
 /** What a peer is told: the first argument of its process, as JSON. */
@@ -12,8 +13,7 @@ export interface PeerSettings {
 
 /** Ends this process with the benchmark. */
 export function settings(): PeerSettings {
-  process.once('SIGTERM', () => process.exit(0))
-  process.once('disconnect', () => process.exit(0))
+  endWithBenchmark()
   return JSON.parse(process.argv[2] ?? '{}') as PeerSettings
 }
 
