@@ -113,8 +113,8 @@ export class LocalCluster {
   async restart(ordinal: number): Promise<void> {
     const running = this.#workers.get(ordinal)
     if (!running) throw new RangeError(`there is no worker ${ordinal}`)
-    await running.stop()
-    this.#start(running.settings)
+    await this.#end(running)
+    this.#ensure(running.settings)
   }
 
   /** The fleet or the processes changed: looks again, once, soon. */
@@ -125,13 +125,12 @@ export class LocalCluster {
     })
   }
 
-  /** Tells the manager which workers there are, and ends those that nobody needs any more. */
+  /** Ends workers that nobody needs any more, and tells the manager which there are: it hears each until it is gone. */
   observe(): void {
     if (this.#stopping) return
     for (const [ordinal, worker] of this.#workers) {
       if (ordinal < this.#cluster.spec.totalWorkers || (worker.ref && !this.#manager.removable(ordinal))) continue
-      this.#workers.delete(ordinal)
-      void worker.stop()
+      if (!worker.stopping) void this.#end(worker)
     }
     this.#manager.setWorkers([...this.#workers.values()].map(({ ref }) => ref).filter((ref) => ref !== undefined))
   }
@@ -165,9 +164,18 @@ export class LocalCluster {
 
   #ensure(settings: WorkerSettings): void {
     const running = this.#workers.get(settings.workerId)
-    if (running && JSON.stringify(running.settings) === JSON.stringify(settings)) return
-    if (running) void running.stop().then(() => this.#start(settings))
-    else this.#start(settings)
+    if (!running) this.#start(settings)
+    else if (running.stopping || JSON.stringify(running.settings) !== JSON.stringify(settings))
+      void this.#end(running).then(() => this.#ensure(settings))
+  }
+
+  /** Resolves when its process is gone, and the ordinal free for another. */
+  async #end(worker: WorkerProcess): Promise<void> {
+    const { workerId } = worker.settings
+    await worker.stop()
+    if (this.#workers.get(workerId) !== worker) return
+    this.#workers.delete(workerId)
+    this.observeSoon()
   }
 
   #start(settings: WorkerSettings): void {

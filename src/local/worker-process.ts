@@ -48,7 +48,7 @@ export class WorkerProcess {
   #exited: Promise<void> = Promise.resolve()
   #restart: Cancel | undefined
   #failures = 0
-  #stopping = false
+  #stopped: Promise<void> | undefined
 
   constructor(options: WorkerProcessOptions) {
     this.#options = options
@@ -63,9 +63,18 @@ export class WorkerProcess {
     return { ordinal, uid: this.#uid, name: `worker-${ordinal}`, port: this.#port, running: this.#running }
   }
 
-  /** SIGTERM, and SIGKILL when the grace is over. Resolves when the process is gone. */
-  async stop(): Promise<void> {
-    this.#stopping = true
+  /** It was told to end. */
+  get stopping(): boolean {
+    return this.#stopped !== undefined
+  }
+
+  /** SIGTERM, once, and SIGKILL when the grace is over. Resolves when the process is gone. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  async #stop(): Promise<void> {
     this.#restart?.()
     this.#child?.kill('SIGTERM')
     const kill = systemClock.after(this.#options.graceMs, () => this.#child?.kill('SIGKILL'))
@@ -118,7 +127,7 @@ export class WorkerProcess {
   #gone(code: number | null, signal: NodeJS.Signals | null): void {
     this.#running = false
     this.#options.onChange()
-    if (this.#stopping) return
+    if (this.stopping) return
     const { settings, logFile, onTrouble } = this.#options
     onTrouble(
       `worker ${settings.workerId} ended (${signal ?? `exit code ${code}`}) and is started again; its log: ${logFile}`,

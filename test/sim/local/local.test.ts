@@ -24,8 +24,13 @@ describe('npm start', () => {
     await program.says(/bot\.yaml was applied/, at)
     await program.says(/^events \d+ .*workers 0-15:16 16-31:16 32-47:16 48-63:16/, at)
     expect(descendants(program.child.pid ?? 0)).toHaveLength(4)
+    const fewer = program.lines.length
+    writeFileSync(file, readFileSync(file, 'utf8').replace('totalWorkers: 4', 'totalWorkers: 2'))
+    await program.says(/^events \d+ .*workers 0-31:32 32-63:32/, fewer)
+    // Without waiting for a manager that listens: theirs does, until they are gone.
+    await expect.poll(() => descendants(program?.child.pid ?? 0), { timeout: 10_000 }).toHaveLength(2)
     const again = program.lines.length
-    writeFileSync(file, readFileSync(file, 'utf8').replace('totalWorkers: 4', 'totalWorkers: four'))
+    writeFileSync(file, readFileSync(file, 'utf8').replace('totalWorkers: 2', 'totalWorkers: four'))
     await program.says(/bot\.yaml:\d+: spec\.totalWorkers: /, again)
     await program.says(/The file is not applied; what runs goes on/, again)
     expect(await program.end('SIGTERM')).toEqual({ code: 0, left: [] })
