@@ -2,6 +2,7 @@ import { AggregatorRegistry, collectDefaultMetrics, Gauge, Registry } from 'prom
 import { SHARD_STATES } from '../src/protocol/state.ts'
 import { registerBuildInfo } from '../src/support/build-info.ts'
 import type { StateBoard } from './state-board.ts'
+import type { StateReaders } from './state-readers.ts'
 import type { GatewayWorker } from './worker.ts'
 
 /** The worker's metrics as Prometheus text: the main thread's own, and the sum of its threads'. */
@@ -9,11 +10,19 @@ export class MainMetrics {
   readonly #registry = new Registry()
   readonly #worker: GatewayWorker
 
-  constructor(board: StateBoard, worker: GatewayWorker) {
+  constructor(board: StateBoard, worker: GatewayWorker, readers: StateReaders) {
     this.#worker = worker
     // Event-loop delay, heap and resident memory under their usual names.
     collectDefaultMetrics({ register: this.#registry })
     registerBuildInfo(this.#registry, 'shardcluster_worker_build_info')
+    new Gauge({
+      name: 'shardcluster_worker_state_readers',
+      help: 'Who follows the state of this worker. 0: no manager listens.',
+      registers: [this.#registry],
+      collect() {
+        this.set(readers.open.length)
+      },
+    })
     new Gauge({
       name: 'shardcluster_worker_shards',
       help: 'Shards of this worker by state.',

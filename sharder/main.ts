@@ -59,14 +59,14 @@ export async function startSharder(settings: WorkerSettings, logger: Logger): Pr
     epoch: found?.epoch ?? 0,
     save,
   })
-  const metrics = new MainMetrics(board, worker)
   const readers = new StateReaders(board, clock)
+  const metrics = new MainMetrics(board, worker, readers)
   const server = createServer({
     logger,
     key: () => key.text(),
     handle: (command, signal) => worker.handle(command, signal),
     snapshot: () => JSON.stringify(board.snapshot()),
-    watch: () => readers.add(),
+    watch: (reader) => readers.serve(reader),
     healthy: () => worker.healthy(THREAD_ANSWER_MS),
     metrics: () => metrics.text(),
   })

@@ -1,6 +1,6 @@
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { pipeline } from 'node:stream/promises'
+import type { Writable } from 'node:stream'
 import type { Command } from '../src/protocol/commands.ts'
 import { type Failure, failure } from '../src/protocol/failures.ts'
 import { MAX_REQUEST_BYTES } from '../src/protocol/limits.ts'
@@ -16,8 +16,8 @@ export interface ServerOptions {
   readonly handle: (command: Command, signal: AbortSignal) => Promise<Reply>
   /** The snapshot as JSON text. */
   readonly snapshot: () => string
-  /** Newline-delimited state records, until the reader leaves. */
-  readonly watch: () => NodeJS.ReadableStream
+  /** Writes newline-delimited state records to the reader, until it leaves. */
+  readonly watch: (reader: Writable) => Promise<void>
   /** Whether every thread answers. */
   readonly healthy: () => Promise<boolean>
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>
@@ -92,8 +92,7 @@ async function answer(
   if (['false', '0'].includes(searchParams.get('watch') ?? 'false'))
     return send(response, 200, 'application/json; charset=utf-8', options.snapshot())
   response.writeHead(200, { 'content-type': 'application/x-ndjson' })
-  // A reader that leaves is no error.
-  await pipeline(options.watch(), response).catch(() => {})
+  await options.watch(response)
 }
 
 /** Probes and metrics need no key: kubelet and Prometheus have none. @returns whether it was one. */

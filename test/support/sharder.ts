@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type RunningSharder, startSharder } from '../../sharder/main.ts'
 import { httpWorker, workerAgent } from '../../src/manager/http-worker.ts'
@@ -91,8 +92,8 @@ export interface TestWorker {
   readonly view: WorkerView
   readonly settings: WorkerSettings
   shard(shardId: number): ShardRecord | undefined
-  /** Closes the state stream, as a manager that is gone does, and opens another. */
-  stopListening(): void
+  /** Closes the state stream, as a manager that is gone does. Resolves when the worker knows. */
+  stopListening(): Promise<void>
   listenAgain(): WorkerView
   /** Resolves when the condition holds; the test's own time-out is the only limit. */
   until(condition: () => boolean): Promise<void>
@@ -168,9 +169,12 @@ export class Workers {
       return view
     }
     listenAgain()
-    const listening = { stopListening: () => stopped.abort(), listenAgain }
+    const stopListening = async () => {
+      stopped.abort()
+      while (!/state_readers 0\n/.test(await (await fetch(`${url}/metrics`)).text())) await setTimeout(5)
+    }
     const shard = (shardId: number) => view.shards.get(shardId)
-    return { url, port: workerPort, view, settings, shard, until, ...listening, ...control }
+    return { url, port: workerPort, view, settings, shard, until, stopListening, listenAgain, ...control }
   }
 
   async #settings(options: TestWorkerOptions): Promise<WorkerSettings> {
@@ -202,7 +206,7 @@ const notHere = () => Promise.reject(new Error('a worker in this process cannot 
 
 /** Waits until `condition` holds. */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5))
+  while (!condition()) await setTimeout(5)
 }
 
 async function listeningPort(child: ChildProcess): Promise<number> {

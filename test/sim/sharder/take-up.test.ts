@@ -118,8 +118,7 @@ it('what was released is not taken up again, however soon after its answer the p
 it('told to end while nobody listens it goes on, until somebody does: the last word is for the next leader', async () => {
   const worker = await start(60)
   await identified(worker)
-  worker.stopListening()
-  await until(() => discord.stats().connectedShards === SHARDS.length)
+  await worker.stopListening()
   const ended = worker.drain()
   await new Promise((resolve) => setTimeout(resolve, 1_000))
   expect(discord.stats().connectedShards).toBe(SHARDS.length)
@@ -127,4 +126,22 @@ it('told to end while nobody listens it goes on, until somebody does: the last w
   await ended
   expect(view.finalSessions.map(({ shardId }) => shardId).sort()).toEqual(SHARDS)
   expect(discord.stats()).toMatchObject({ connectedShards: 0, sessions: SHARDS.length })
+})
+
+it('whose last word nobody took, because the leader ended meanwhile, keeps it for the next leader', async () => {
+  const worker = await start(60)
+  await identified(worker)
+  const { answer } = bot
+  bot.answer = (_request, response) => void response.writeHead(503).end()
+  discord.control('burst', { count: 8 })
+  const ended = worker.drain()
+  await worker.until(() => worker.view.draining)
+  await worker.stopListening()
+  bot.answer = answer
+  await until(() => discord.stats().connectedShards === 0)
+  // Its sinks have confirmed by then, and its state file is written.
+  await checkpoint()
+  const view = worker.listenAgain()
+  await ended
+  expect(view.finalSessions.map(({ shardId }) => shardId).sort()).toEqual(SHARDS)
 })

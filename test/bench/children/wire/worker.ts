@@ -60,7 +60,7 @@ async function listen(): Promise<number> {
     key: async () => key,
     handle,
     snapshot: () => JSON.stringify(board.snapshot()),
-    watch: () => readers.add(),
+    watch: (reader) => readers.serve(reader),
     healthy: async () => true,
     metrics: async () => ({ contentType: 'text/plain', text: '' }),
   })

@@ -1,3 +1,4 @@
+import { PassThrough } from 'node:stream'
 import type { Answer, WorkerPort } from '../../../../src/manager/ports.ts'
 import type { Command } from '../../../../src/protocol/commands.ts'
 import type { Session } from '../../../../src/protocol/session.ts'
@@ -177,7 +178,8 @@ function watch(
       await process?.ready
       if (!process || worker.process !== process || random.chance(line.refused))
         return end(new Error('connection refused'))
-      const stream = process.readers.add()
+      const stream = new PassThrough()
+      void process.readers.serve(stream)
       close = () => stream.destroy()
       stream.setEncoding('utf8')
       stream.on('data', (text: string) => {
