@@ -87,6 +87,7 @@ describe('a steady state', () => {
     const reconciles = async () =>
       (await first.metric('controller_runtime_reconcile_time_seconds_count')).values().next().value ?? 0
     const [before, looks] = [await calls(), await reconciles()]
+    const since = performance.now()
     for (let seconds = 0; seconds < 20; seconds++) {
       for (const one of world.kubelet.workers.values()) one.report(one.sinks)
       await delay(1_000)
@@ -96,7 +97,7 @@ describe('a steady state', () => {
     expect(await reconciles()).toBeGreaterThan(looks + 10)
     // The Lease is renewed every 2 s.
     expect(after.PUT - before.PUT).toBeGreaterThan(0)
-    expect(after.PUT - before.PUT).toBeLessThanOrEqual(11)
+    expect(after.PUT - before.PUT).toBeLessThanOrEqual(Math.ceil((performance.now() - since) / 2_000) + 1)
     expect((await saved(0)).savedAt).toBe(savedAt)
   }, 90_000)
 
