@@ -100,7 +100,9 @@ export class WorkerLink {
       stopWatchdog()
     }
     if (this.signal.aborted) return
-    if (this.view.connected) logger.warn({ worker: ref.name, why: this.lastError }, 'lost the state stream of a worker')
+    // One that has drained ends it as it should.
+    if (this.view.connected && !this.view.drained)
+      logger.warn({ worker: ref.name, why: this.lastError }, 'lost the state stream of a worker')
     this.view.connected = false
     onChange(this, undefined)
   }
