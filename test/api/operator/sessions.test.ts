@@ -95,9 +95,9 @@ describe('a steady state', () => {
     const after = await calls()
     expect({ ...after, PUT: 0 }).toEqual({ ...before, PUT: 0 })
     expect(await reconciles()).toBeGreaterThan(looks + 10)
-    // The Lease is renewed every 2 s.
+    // The Lease is renewed every 2 s: 11 times at most, or by as much more as the seconds were late.
     expect(after.PUT - before.PUT).toBeGreaterThan(0)
-    expect(after.PUT - before.PUT).toBeLessThanOrEqual(Math.ceil((performance.now() - since) / 2_000) + 1)
+    expect(after.PUT - before.PUT).toBeLessThanOrEqual(Math.ceil((performance.now() - since) / 2_000))
     expect((await saved(0)).savedAt).toBe(savedAt)
   }, 90_000)
 

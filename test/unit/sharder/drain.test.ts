@@ -15,23 +15,29 @@ function setUp({ patienceMs = 30_000, listening = false, takes = true, flushMs =
   const step = (name: string) => steps.push([name, clock.now()])
   const board = new StateBoard(clock, { workerId: 0, bootId: 'b', epoch: 0, draining: false })
   const readers = new StateReaders(board, clock)
-  /** A reader, and all that it has got so far. */
+  /** A reader, and all that it has got so far; it takes no more than its first record before `take` is called. */
   const listen = (takes = true) => {
     let text = ''
+    let take = () => {}
     const reader = new Writable({
       write(part, _encoding, taken) {
         text += String(part)
         if (takes) taken()
+        else take = taken
       },
     })
     void readers.serve(reader)
-    return { leave: () => reader.destroy(), heard: () => text }
+    const goOn = () => {
+      takes = true
+      take()
+    }
+    return { leave: () => reader.destroy(), heard: () => text, take: goOn }
   }
   const reader = listening ? listen(takes) : undefined
   const ended = drain({
     ...{ clock, logger, patienceMs, readers },
     drainWorker: async () => {
-      step('closed')
+      step('drained')
       await sleep(clock, flushMs)
       board.drained([])
       return []
@@ -44,11 +50,14 @@ function setUp({ patienceMs = 30_000, listening = false, takes = true, flushMs =
 }
 
 describe('a drain', () => {
-  it('begins at once when somebody listens, and ends when the last word was read', async () => {
-    const { clock, steps, reader } = setUp({ listening: true })
-    await clock.advance(10)
+  it('begins at once when somebody listens, and waits until the last word was read', async () => {
+    const { clock, steps, reader } = setUp({ listening: true, takes: false })
+    await clock.advance(100)
+    expect(steps.map(([name]) => name)).toEqual(['drained', 'saved'])
+    reader?.take()
+    await clock.advance(100)
     expect(reader?.heard()).toMatch(/"DRAINED"/)
-    expect(steps.map(([name]) => name)).toEqual(['closed', 'saved', 'server', 'threads', 'ended'])
+    expect(steps.map(([name]) => name)).toEqual(['drained', 'saved', 'server', 'threads', 'ended'])
   })
 
   it('waits two seconds for a reader that does not read, whatever its patience', async () => {
@@ -63,7 +72,8 @@ describe('a drain', () => {
     expect(steps).toEqual([])
     const { heard } = listen()
     await clock.advance(10)
-    expect(steps.map(([name]) => name)).toEqual(['closed', 'saved', 'server', 'threads', 'ended'])
+    expect(steps[0]).toEqual(['drained', 12_000])
+    expect(steps.at(-1)?.[0]).toBe('ended')
     expect(heard()).toMatch(/"DRAINED"/)
   })
 
@@ -72,6 +82,7 @@ describe('a drain', () => {
     await clock.advance(29_999)
     expect(steps).toEqual([])
     await clock.advance(2)
+    expect(steps[0]).toEqual(['drained', 30_000])
     expect(steps.at(-1)).toEqual(['ended', 30_000])
   })
 
