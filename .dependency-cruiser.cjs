@@ -1,15 +1,19 @@
+/** Every bound of what comes from outside: it imports nothing, and everybody may import it. */
+const LIMITS = '^src/limits\\.ts$'
+
 /** Imports go one way: operator -> src <- sharder; inside src: api, protocol, support <- domain <- manager <- bot-api <- local, cli. */
 const only = (name, from, to, comment) => ({
   name,
   severity: 'error',
   comment,
   from: { path: from },
-  to: { path: '^(src|operator|sharder)/', pathNot: to },
+  to: { path: '^(src|operator|sharder)/', pathNot: [to, LIMITS] },
 })
 
 module.exports = {
   forbidden: [
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
+    only('limits', LIMITS, LIMITS, 'bounds know nothing'),
     only('api', '^src/api/', '^src/api/', 'the API is the source of everything and knows nothing'),
     only('protocol', '^src/protocol/', '^src/protocol/', 'the wire knows nothing'),
     only('support', '^src/support/', '^src/support/', 'support knows nothing of the project'),
@@ -62,7 +66,7 @@ module.exports = {
       severity: 'error',
       comment: 'operator/kube knows no ShardCluster',
       from: { path: '^operator/kube/' },
-      to: { path: '^(operator/(?!kube/)|src/(?!support/))' },
+      to: { path: '^(operator/(?!kube/)|src/(?!support/|limits\\.ts))' },
     },
     {
       name: 'no-kubernetes-in-src',
