@@ -6,10 +6,12 @@ import { desiredOf } from '../../src/manager/desired.ts'
 import type { Fleet } from '../../src/manager/fleet.ts'
 import { GatewayManager } from '../../src/manager/gateway-manager.ts'
 import { httpWorker } from '../../src/manager/http-worker.ts'
-import { botOf, type Lanes } from '../../src/manager/lanes.ts'
+import type { LaneMember } from '../../src/manager/lane-member.ts'
+import { type Applicant, botOf, type Lanes } from '../../src/manager/lanes.ts'
 import type { ManagerMetrics } from '../../src/manager/metrics.ts'
 import type { WorkerRef } from '../../src/manager/ports.ts'
-import { type RestOptions, restSessionInfo } from '../../src/manager/session-info.ts'
+import { type RestOptions, type RestWay, restSessionInfo } from '../../src/manager/session-info.ts'
+import { background } from '../../src/support/background.ts'
 import type { Clock } from '../../src/support/clock.ts'
 import type { Logger } from '../../src/support/logger.ts'
 import type { ManagedFleet } from '../fleet-metrics.ts'
@@ -27,6 +29,8 @@ export interface FleetsOptions {
   readonly random: () => number
   readonly logger: Logger
   readonly lanes: Lanes
+  /** How REST proxies are reached. Default: any. */
+  readonly restWay?: RestWay
   readonly dispatcher: Dispatcher
   /** Keeps sessions in Secrets. */
   readonly client: ObjectClient
@@ -48,6 +52,8 @@ export interface Managed {
 interface Running {
   readonly manager: GatewayManager
   readonly bot: string
+  /** Its place among the ShardClusters of its bot. */
+  readonly member: LaneMember
   readonly startedAt: number
   /** As it was managed last. */
   cluster: ShardCluster
@@ -93,9 +99,9 @@ export class Fleets {
     }))
   }
 
-  /** The bot of a ShardCluster that is managed. */
+  /** The bot of a ShardCluster that is managed: the same for those that share Discord's limits, and for nobody else. */
   botOf(key: ObjectKey): string | undefined {
-    return this.#running.get(key)?.bot
+    return this.#running.get(key)?.member.lane.id
   }
 
   /**
@@ -134,8 +140,12 @@ export class Fleets {
     const running = this.#running.get(key)
     if (!running) return
     this.#running.delete(key)
-    void running.manager.stop()
-    this.#options.lanes.leave(running.bot, key)
+    this.#end(running)
+  }
+
+  #end({ manager, member }: Running): void {
+    background(manager.stop(), this.#options.logger, 'manager-stop')
+    this.#options.lanes.leave(member)
   }
 
   /** `save`: another leader follows, and shall find every session. */
@@ -153,28 +163,36 @@ export class Fleets {
   ): Running {
     const { baseUrl, timeoutSeconds } = cluster.spec.rest
     const rest: RestOptions = { baseUrl, authorization, token, timeoutMs: timeoutSeconds * 1_000 }
+    const applicant = this.#applicant(key, cluster, rest)
     const bot = botOf(token)
     const identity = `${cluster.metadata.uid}/${bot}/${totalShards ?? '?'}`
     const known = this.#running.get(key)
     // Before Discord's recommendation is known there is nothing that a number could change.
-    if (known && (known.identity === identity || known.identity === `${cluster.metadata.uid}/${bot}/?`)) {
+    const same = known && (known.identity === identity || known.identity === `${cluster.metadata.uid}/${bot}/?`)
+    if (same && this.#askThrough(known, applicant, rest)) {
       known.identity = identity
-      this.#askThrough(known, key, rest)
       return known
     }
-    this.remove(key)
     const inherited = new Set(pods.map(({ metadata }) => metadata.uid))
-    const running = this.#start(key, cluster, bot, rest, identity, inherited)
+    // Before the one before leaves: the lane of a bot remembers when its last IDENTIFYs left.
+    const running = this.#start(key, cluster, bot, applicant, digestOf(rest), identity, inherited)
+    if (known) this.#end(known)
     // The token of another bot came instead: it, too, takes its time to reach the pods.
-    if (known?.bot !== undefined && known.bot !== bot) running.remedy = firstRemedy(this.#options.clock.now())
+    if (known && known.bot !== bot) running.remedy = firstRemedy(this.#options.clock.now())
     return running
+  }
+
+  #applicant(key: ObjectKey, { metadata: { namespace = '' } }: ShardCluster, rest: RestOptions): Applicant {
+    const sessionInfo = restSessionInfo(rest, this.#options.restWay)
+    return { cluster: key, namespace, token: rest.token, sessionInfo }
   }
 
   #start(
     key: ObjectKey,
     cluster: ShardCluster,
     bot: string,
-    rest: RestOptions,
+    applicant: Applicant,
+    source: string,
     identity: string,
     inherited: ReadonlySet<string>,
   ): Running {
@@ -183,21 +201,20 @@ export class Fleets {
       ...{ client, clock, cluster: () => running.cluster },
       totalShards: () => running.manager.totalShards,
     })
+    const member = lanes.join(applicant)
     const manager = new GatewayManager({
       cluster: key,
       clock,
       random,
       logger,
-      lane: lanes.join(bot, key, restSessionInfo(rest)),
-      ...{ term, metrics, store },
+      ...{ lane: member, term, metrics, store },
       // One count for all: a manager that follows another on the same pods must not begin below it.
       count: () => ++this.#commands,
       onChange: () => onChange(key),
     })
     const startedAt = clock.now()
-    const source = digestOf(rest)
     const running: Running = {
-      ...{ manager, bot, startedAt, cluster, identity, source, inherited },
+      ...{ manager, bot, member, startedAt, cluster, identity, source, inherited },
       remedy: undefined,
       keys: [],
       keysRefusedAt: undefined,
@@ -206,12 +223,13 @@ export class Fleets {
     return running
   }
 
-  /** A corrected key or address is tried at once: the back-off was about the one before. */
-  #askThrough(running: Running, key: ObjectKey, rest: RestOptions): void {
+  /** A corrected key or address is tried at once. @returns whether the manager may go on in the lane where it is. */
+  #askThrough(running: Running, applicant: Applicant, rest: RestOptions): boolean {
     const source = digestOf(rest)
-    if (running.source === source) return
+    if (running.source === source) return true
+    if (!this.#options.lanes.update(running.member, applicant)) return false
     running.source = source
-    this.#options.lanes.join(running.bot, key, restSessionInfo(rest)).refresh()
+    return true
   }
 
   #keysRefused(key: ObjectKey, running: Running): void {

@@ -39,3 +39,17 @@ export function spendable(budget: StartBudget | undefined, reserve: number, gran
   if (budget === undefined) return 0
   return Math.max(0, left(budget) - granted - reserve)
 }
+
+/** Who has the least left, the one that is counted anew last where several have; undefined: nobody knows anything. */
+export function strictest<T extends { readonly ledger: StartBudget | undefined }>(
+  holders: readonly T[],
+): T | undefined {
+  let least: T | undefined
+  for (const holder of holders) {
+    if (!holder.ledger) continue
+    const other = least?.ledger
+    const difference = other ? left(holder.ledger) - left(other) || other.resetAt - holder.ledger.resetAt : -1
+    if (difference < 0) least = holder
+  }
+  return least
+}

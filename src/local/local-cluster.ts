@@ -10,7 +10,8 @@ import { desiredOf } from '../manager/desired.ts'
 import { factsOf } from '../manager/facts-of.ts'
 import type { Fleet } from '../manager/fleet.ts'
 import { GatewayManager } from '../manager/gateway-manager.ts'
-import { botOf, type Lanes } from '../manager/lanes.ts'
+import type { LaneMember } from '../manager/lane-member.ts'
+import { type Applicant, botOf, type Lanes } from '../manager/lanes.ts'
 import type { ManagerMetrics } from '../manager/metrics.ts'
 import type { SessionStore } from '../manager/ports.ts'
 import { restSessionInfo } from '../manager/session-info.ts'
@@ -44,7 +45,7 @@ export class LocalCluster {
   readonly name: string
   readonly #options: LocalOptions
   readonly #manager: GatewayManager
-  readonly #bot: string
+  readonly #member: LaneMember
   readonly #authorization = randomBytes(24).toString('base64url')
   readonly #workers = new Map<number, WorkerProcess>()
   #workersEver = 0
@@ -61,15 +62,13 @@ export class LocalCluster {
     this.#cluster = cluster
     this.name = cluster.metadata.name
     const { clock, logger, lanes, term, metrics, sessionsFolder } = options
-    const token = tokenOf(cluster, manifest)
-    this.#bot = botOf(token)
-    const lane = lanes.join(this.#bot, this.name, sourceOf(cluster, manifest))
+    this.#member = lanes.join(applicantOf(cluster, manifest))
     this.#manager = new GatewayManager({
       cluster: this.name,
       clock,
       random: Math.random,
       logger,
-      ...{ lane, term, metrics },
+      ...{ lane: this.#member, term, metrics },
       ...(sessionsFolder !== undefined && { store: this.#storeIn(join(sessionsFolder, this.name)) }),
       onChange: () => this.observeSoon(),
     })
@@ -90,7 +89,7 @@ export class LocalCluster {
   get apiTarget(): ApiTarget {
     const { namespace = 'default', name } = this.#cluster.metadata
     const key = this.#apiKey === undefined ? undefined : { id: name, read: async () => this.#apiKey }
-    return { namespace, name, key, bot: this.#bot, directory: this.#manager.directory }
+    return { namespace, name, key, bot: this.#member.lane.id, directory: this.#manager.directory }
   }
 
   /** Takes a changed manifest. */
@@ -99,7 +98,7 @@ export class LocalCluster {
     const token = tokenOf(cluster, manifest)
     const api = cluster.spec.api?.authorizationSecretRef
     this.#apiKey = api && secretValue(manifest, api, 'spec.api.authorizationSecretRef')
-    this.#options.lanes.join(this.#bot, this.name, sourceOf(cluster, manifest))
+    this.#options.lanes.update(this.#member, applicantOf(cluster, manifest))
     this.#manager.configure(desiredOf(cluster, token))
     for (let ordinal = 0; ordinal < cluster.spec.totalWorkers; ordinal++)
       this.#ensure(this.#settings(ordinal, token, manifest))
@@ -154,7 +153,7 @@ export class LocalCluster {
     // The workers first: their last word is for the manager.
     this.#stopping ??= Promise.all([...this.#workers.values()].map((worker) => worker.stop()))
       .then(() => this.#manager.stop(true))
-      .then(() => this.#options.lanes.leave(this.#bot, this.name))
+      .then(() => this.#options.lanes.leave(this.#member))
     return this.#stopping
   }
 
@@ -218,12 +217,13 @@ export class LocalCluster {
 const tokenOf = ({ spec }: ShardCluster, manifest: Manifest): string =>
   secretValue(manifest, spec.tokenSecretRef, 'spec.tokenSecretRef')
 
-function sourceOf(cluster: ShardCluster, manifest: Manifest) {
+/** All manifests are of one user, who trusts them as one namespace. */
+function applicantOf(cluster: ShardCluster, manifest: Manifest): Applicant {
   const { baseUrl, authorizationSecretRef: ref, timeoutSeconds } = cluster.spec.rest
-  return restSessionInfo({
-    baseUrl,
+  const token = tokenOf(cluster, manifest)
+  const sessionInfo = restSessionInfo({
+    ...{ baseUrl, token, timeoutMs: timeoutSeconds * 1_000 },
     authorization: ref && secretValue(manifest, ref, 'spec.rest.authorizationSecretRef'),
-    token: tokenOf(cluster, manifest),
-    timeoutMs: timeoutSeconds * 1_000,
   })
+  return { cluster: cluster.metadata.name, namespace: '', token, sessionInfo }
 }

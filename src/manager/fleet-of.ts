@@ -3,7 +3,7 @@ import { type Clock, timeText } from '../support/clock.ts'
 import { mostCommonCut } from './cut-off.ts'
 import type { Fleet, WorkerFleet } from './fleet.ts'
 import type { IdentifyAttempts } from './identify-attempts.ts'
-import type { IdentifyLane } from './identify-lane.ts'
+import type { LaneMember } from './lane-member.ts'
 import type { Desired } from './ports.ts'
 import type { WorkerLink } from './worker-link.ts'
 
@@ -14,7 +14,7 @@ interface Known {
   readonly links: ReadonlyMap<number, WorkerLink>
   readonly attempts: IdentifyAttempts
   readonly fatal: Fleet['fatal']
-  readonly lane: IdentifyLane
+  readonly lane: LaneMember
   readonly clock: Clock
 }
 
@@ -61,7 +61,7 @@ export function fleetOf(known: Known): Fleet {
     countProblem: known.countProblem,
     failing,
     sessionProblem: lane.problem,
-    maxConcurrency: lane.info?.limit.maxConcurrency,
+    maxConcurrency: lane.maxConcurrency,
     budget: lane.budget,
     shortOfBudget: lane.shortOfBudget && counts.waiting > 0,
     estimatedEnd: counts.waiting > 0 ? lane.estimatedEnd() : undefined,

@@ -163,14 +163,14 @@ export class GatewayManager implements IdentifySource {
     this.#changed()
   }
 
-  async start(grant: Grant): Promise<IdentifyOutcome> {
+  async start(grant: Grant, signal?: AbortSignal): Promise<IdentifyOutcome> {
     const { shardId } = grant.candidate
     const link = this.directory.ownerOf(shardId)
     if (!link) return { sentAt: undefined, tooEarly: false }
     this.#identifying.add(shardId)
     const since = this.#candidates.granted(shardId)
     if (since !== undefined) this.#options.metrics.waited(this.cluster, Math.max(0, grant.slotAt - since))
-    const outcome = await this.#permit.use(grant, link)
+    const outcome = await this.#permit.use(grant, link, signal)
     this.#recountShard(shardId)
     this.#options.onChange()
     return outcome
@@ -207,7 +207,7 @@ export class GatewayManager implements IdentifySource {
     else if (!record) this.#sessions.disconnected(shardId, now)
     if (!record) return
     if (record.state === 'Identifying' && record.identifiedMsAgo !== undefined) {
-      this.#options.lane.sent(this.cluster, shardId, now - record.identifiedMsAgo)
+      this.#options.lane.sent(shardId, now - record.identifiedMsAgo)
     }
     if (record.state === 'Connected') {
       this.#attempts.connected(shardId)
@@ -256,14 +256,14 @@ export class GatewayManager implements IdentifySource {
     const desired = this.#wanted.desired
     const { totalShards } = this
     const { lane } = this.#options
-    if (!desired || !totalShards || !lane.info || this.#fatal || this.#identifying.has(shardId)) return
+    const { maxConcurrency } = lane
+    if (!desired || !totalShards || !maxConcurrency || this.#fatal || this.#identifying.has(shardId)) return
     const link = this.directory.ownerOf(shardId)
     const record = link?.view.shards.get(shardId)
     if (record?.state === 'Offline' && link && this.#reportsPresentOptions(link))
       this.#freeze(record.closeCode ?? 4004, shardId)
     if (record?.state !== 'Unidentified' || !link?.view.connected || link.view.draining) return
     if (!this.#handOver.allowsIdentify(link.ref.ordinal, shardId) || this.#wanted.countProblem) return
-    const { maxConcurrency } = lane.info.limit
     this.#candidates.add(record, { desired, totalShards, maxConcurrency, now: this.#options.clock.now() })
     lane.wake()
   }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { bucketOf } from '../domain/identify-order.ts'
 import {
   type Bucket,
@@ -7,25 +8,23 @@ import {
   planIdentifies,
   type Schedule,
 } from '../domain/identify-schedule.ts'
-import { left, observeBudget, type StartBudget, spend } from '../domain/start-budget.ts'
-import { backoffDelay } from '../support/backoff.ts'
-import { type Cancel, type Clock, timeText } from '../support/clock.ts'
+import { background } from '../support/background.ts'
+import type { Cancel, Clock } from '../support/clock.ts'
 import type { Logger } from '../support/logger.ts'
 import { IdentifyMargin } from './identify-margin.ts'
 import type { IdentifyOutcome, IdentifySource } from './identify-source.ts'
-import type { SessionInfo, SessionInfoProblem, SessionInfoSource } from './session-info.ts'
+import { LaneMember, type SharedLane } from './lane-member.ts'
+import { commonWindow, LaneMembers } from './lane-members.ts'
+import { OpenGrants } from './open-grants.ts'
+import type { SessionInfo, SessionInfoSource } from './session-info.ts'
 
 export interface LaneOptions {
   readonly clock: Clock
   readonly random: () => number
   readonly logger: Logger
-  readonly sessionInfo: SessionInfoSource
   /** When this process began to lead, on the injected clock. */
   readonly leadingSince: number
 }
-
-/** Session info is asked for again at this pace, in milliseconds: max_concurrency and the recommendation may change. */
-const REFRESH_MS = 5 * 60_000
 
 /** Slots are given to workers at most this long before: time to open a socket, not to outdate a decision. Milliseconds. */
 const LOOKAHEAD_MS = 10_000
@@ -33,44 +32,60 @@ const LOOKAHEAD_MS = 10_000
 /** READY is waited for this long, as part of the window, before the next slot of the bucket is given: it tells when Discord took IDENTIFY. */
 const HOLD = 0.5
 
+/** max_concurrency that several say grows once in this time at most, in milliseconds; it shrinks at once. */
+const GROWS_AGAIN_MS = 5 * 60_000
+
+/** A permit whose IDENTIFY did not leave for so many windows after its slot is taken back when others wait for the bucket. */
+const PATIENCE = 2
+
 /**
- * The IDENTIFYs of one bot: its buckets and its daily budget, shared by every ShardCluster of that bot.
- * Decides by planIdentifies; all it adds is time, session info, and what became of the grants.
+ * The IDENTIFYs of one bot: its buckets and its daily budget, shared by its ShardClusters, each of which has its turn.
+ * Of what their REST proxies say of the limits the strictest counts.
+ * Decides by planIdentifies; all it adds is time, and what became of the grants.
  */
-export class IdentifyLane {
-  info: SessionInfo | undefined
-  problem: SessionInfoProblem | undefined
-  shortOfBudget = false
+export class IdentifyLane implements SharedLane {
+  readonly id = randomUUID()
   readonly #options: LaneOptions
-  readonly #sources = new Map<string, IdentifySource>()
+  readonly #members: LaneMembers
   readonly #buckets = new Map<number, Bucket>()
-  #budget: StartBudget | undefined
-  /** Made once an answer: the same moment must not look different each time it is shown. */
-  #resetTime = ''
-  /** Granted, and IDENTIFY still to leave as far as is known. */
-  readonly #unsent = new Set<Grant>()
-  readonly #sentAt = new WeakMap<Grant, number>()
+  /** What the buckets were reckoned with. */
+  #concurrency: number | undefined
+  /** Not taken for larger before this, on the injected clock, where several say what it is. */
+  #growsAt = Number.NEGATIVE_INFINITY
+  #shortOfBudget: ReadonlySet<string> = new Set()
+  readonly #unsent = new OpenGrants()
   #granted = 0
-  #spentEver = 0
   readonly #margin: IdentifyMargin
-  #notBefore: number
+  #notBefore = Number.NEGATIVE_INFINITY
   #planning: Cancel | undefined
   #planAt = Number.POSITIVE_INFINITY
-  #refreshing: Cancel | undefined
-  #asking = false
-  #askedAt = Number.NEGATIVE_INFINITY
-  #failures = 0
   #stopped = false
 
   constructor(options: LaneOptions) {
     this.#options = options
     this.#margin = new IdentifyMargin(options.clock)
-    this.#notBefore = Number.NEGATIVE_INFINITY
+    this.#members = new LaneMembers(options.clock)
   }
 
-  /** IDENTIFYs left today, and when they are counted anew (RFC 3339); undefined before the first answer. */
-  get budget(): { left: number; total: number; resetTime: string } | undefined {
-    return this.#budget && { left: left(this.#budget), total: this.#budget.total, resetTime: this.#resetTime }
+  /** `namespace/name` of each ShardCluster in it. */
+  get clusters(): readonly string[] {
+    return this.#members.clusters
+  }
+
+  get maxConcurrency(): number | undefined {
+    return this.#concurrency
+  }
+
+  get spent(): number {
+    return this.#members.spent
+  }
+
+  get budget(): LaneMembers['budget'] {
+    return this.#members.budget
+  }
+
+  isShortOfBudget(cluster: string): boolean {
+    return this.#shortOfBudget.has(cluster)
   }
 
   /** Milliseconds between two IDENTIFYs of a bucket. */
@@ -79,28 +94,48 @@ export class IdentifyLane {
     return window + margin
   }
 
-  /** @returns what takes the ShardCluster out again. */
-  register(source: IdentifySource): () => void {
-    const alone = this.#sources.size === 0
-    this.#sources.set(source.cluster, source)
+  /** A ShardCluster of this bot, which asks `sessionInfo`. One that is in it already stays, and asks that from now on. */
+  join(cluster: string, sessionInfo: SessionInfoSource): LaneMember {
+    const known = this.#members.get(cluster)
+    if (known) {
+      known.ask(sessionInfo)
+      return known
+    }
+    const { clock, random, logger } = this.#options
+    const member = new LaneMember({ cluster, clock, random, logger, lane: this, sessionInfo })
+    this.#members.add(member)
+    return member
+  }
+
+  /** The ShardCluster is gone: what it said counts no more. */
+  leave(member: LaneMember): void {
+    this.#members.delete(member)
+    this.#recount()
+  }
+
+  entered({ windowMilliseconds }: IdentifySource): void {
     // A new leader does not know when its predecessor's last IDENTIFY left, nor one that is still under way.
-    this.#notBefore = Math.max(
-      this.#notBefore,
-      this.#options.leadingSince + source.windowMilliseconds + this.#margin.of(source.windowMilliseconds),
-    )
-    // Nobody asked while nobody was here.
-    if (alone || this.info === undefined) this.refresh()
-    this.wake()
-    return () => {
-      if (this.#sources.get(source.cluster) === source) this.#sources.delete(source.cluster)
-      if (this.#sources.size === 0) this.#refreshing?.()
+    const window = commonWindow(windowMilliseconds)
+    this.#notBefore = Math.max(this.#notBefore, this.#options.leadingSince + window + this.#margin.of(window))
+  }
+
+  /**
+   * Takes over what `other` knows of its buckets: a ShardCluster came from there, with a new token of the same bot. What
+   * is under way there counts as sent now.
+   */
+  inherit(other: IdentifyLane): void {
+    const now = this.#options.clock.now()
+    for (const [bucket, { lastSentAt, pending }] of other.#buckets) {
+      const known = this.#buckets.get(bucket)
+      const latest = Math.min(now, Math.max(known?.lastSentAt ?? Number.NEGATIVE_INFINITY, pending ? now : lastSentAt))
+      this.#buckets.set(bucket, { pending: undefined, ...known, lastSentAt: latest })
     }
   }
 
   stop(): void {
     this.#stopped = true
     this.#planning?.()
-    this.#refreshing?.()
+    for (const member of this.#members) member.stop()
   }
 
   /** Something changed: plans again, once, soon. */
@@ -110,14 +145,10 @@ export class IdentifyLane {
 
   /** A worker reported, before its answer, that IDENTIFY left at `sentAt`: the bucket's clock starts there. */
   sent(cluster: string, shardId: number, sentAt: number): void {
-    if (!this.info) return
-    const isIt = ({ candidate }: Grant) => candidate.shardId === shardId && candidate.cluster === cluster
-    const grant = [...this.#unsent].find(isIt)
+    const grant = this.#unsent.find(cluster, shardId)
     // A report that came late is about the attempt before, and this one is still to leave.
     if (!grant || sentAt < grant.slotAt - this.spacing / 2) return
-    const known = this.#sentAt.get(grant)
-    this.#sentAt.set(grant, Math.min(sentAt, known ?? sentAt))
-    if (known !== undefined) return
+    if (!this.#unsent.reported(grant, sentAt)) return
     const { clock } = this.#options
     clock.after(sentAt + this.#schedule().window * HOLD - clock.now(), () => {
       if (this.#stopped || !this.#unsent.has(grant)) return
@@ -126,56 +157,24 @@ export class IdentifyLane {
     })
   }
 
-  /** Asks for session info now, unless that is under way. */
-  refresh(): void {
-    if (this.#asking || this.#stopped) return
-    this.#asking = true
-    this.#refreshing?.()
-    void this.#ask()
+  learn(member: LaneMember, info: SessionInfo, spentBefore: number): void {
+    this.#members.learn(member, info, spentBefore)
+    this.#recount()
   }
 
-  async #ask(): Promise<void> {
-    const { sessionInfo, clock, random, logger } = this.#options
-    const spentBefore = this.#spentEver
-    this.#askedAt = clock.now()
-    const answer = await sessionInfo.ask()
-    this.#asking = false
-    if (this.#stopped) return
-    if (answer.ok) {
-      this.#failures = 0
-      this.problem = undefined
-      this.#learn(answer.info, spentBefore)
-    } else {
-      this.#failures++
-      if (this.problem?.message !== answer.problem.message) logger.warn(answer.problem, 'no session info')
-      this.problem = answer.problem
-    }
-    const pause = answer.ok
-      ? this.#untilRefresh()
-      : backoffDelay(this.#failures, { baseMs: 2_000, capMs: REFRESH_MS, random })
-    const atLeast = answer.ok ? 0 : (answer.problem.retryAfterMs ?? 0)
-    if (this.#sources.size > 0) this.#refreshing = clock.after(Math.max(pause, atLeast), () => this.refresh())
-    for (const source of this.#sources.values()) source.onSessionInfo()
-    this.wake()
-  }
-
-  /** The next question: in a few minutes, or when Discord counts anew, if that is sooner. */
-  #untilRefresh(): number {
-    // Discord says 0 as long as nothing of the day was spent: taken at its word, it would be asked every second.
-    const resetIn = this.info?.limit.resetAfter ?? 0
-    return resetIn > 0 ? Math.min(REFRESH_MS, resetIn + 1_000) : REFRESH_MS
-  }
-
-  #learn(info: SessionInfo, spentBefore: number): void {
+  /** Whether max_concurrency is no longer what the buckets were reckoned with. */
+  #recount(): void {
+    const { maxConcurrency, clusters } = this.#members
+    const before = this.#concurrency
+    if (maxConcurrency === undefined || before === maxConcurrency) return
     const now = this.#options.clock.now()
-    const { maxConcurrency } = info.limit
-    if (this.info && this.info.limit.maxConcurrency !== maxConcurrency) {
-      this.#rebucket(maxConcurrency)
-      this.#options.logger.info({ maxConcurrency }, 'max_concurrency changed')
-    }
-    this.info = info
-    this.#budget = observeBudget(info.limit, now, this.#spentEver - spentBefore)
-    this.#resetTime = timeText(this.#options.clock, this.#budget.resetAt)
+    // Everything waits while the buckets change: one whose proxy says now this and now that must not keep the others so.
+    if (before !== undefined && before < maxConcurrency && clusters.length > 1 && now < this.#growsAt) return
+    this.#growsAt = now + GROWS_AGAIN_MS
+    this.#concurrency = maxConcurrency
+    if (before === undefined) return
+    this.#rebucket(maxConcurrency)
+    this.#options.logger.info({ maxConcurrency, clusters }, 'max_concurrency changed')
   }
 
   /** The same shard now falls into another bucket, of which nothing is known: everything under way passes first. */
@@ -189,12 +188,10 @@ export class IdentifyLane {
   }
 
   #schedule(): Schedule {
-    let window = 0
-    for (const source of this.#sources.values()) window = Math.max(window, source.windowMilliseconds)
+    const { window, slower } = this.#members.windows()
     return {
-      maxConcurrency: this.info?.limit.maxConcurrency ?? 1,
-      window,
-      margin: this.#margin.of(window),
+      ...{ window, slower, margin: this.#margin.of(window) },
+      maxConcurrency: this.#concurrency ?? 1,
       notBefore: this.#notBefore,
       lookahead: LOOKAHEAD_MS,
       buckets: this.#buckets,
@@ -212,36 +209,40 @@ export class IdentifyLane {
   }
 
   #plan(): void {
-    if (!this.info) return
-    const plan = planIdentifies(
-      this.#schedule(),
-      this.#allCandidates(),
-      this.#budget,
-      this.#granted,
-      this.#options.clock.now(),
-    )
-    if (this.shortOfBudget !== plan.shortOfBudget) {
-      this.shortOfBudget = plan.shortOfBudget
-      for (const source of this.#sources.values()) source.onSessionInfo()
-    }
-    for (const grant of plan.grants) void this.#grant(grant)
+    if (this.#concurrency === undefined) return
+    const candidates = [...this.#allCandidates()]
+    const { clock } = this.#options
+    this.#unsent.takeBack(clock.now() - PATIENCE * this.spacing, candidates, this.#concurrency)
+    const { ledger } = this.#members
+    const plan = planIdentifies(this.#schedule(), candidates, ledger, this.#granted, clock.now())
+    const before = this.#shortOfBudget
+    this.#shortOfBudget = plan.shortOfBudget
+    for (const { cluster, source } of this.#members)
+      if (before.has(cluster) !== plan.shortOfBudget.has(cluster)) source?.onSessionInfo()
+    for (const grant of plan.grants) background(this.#grant(grant), this.#options.logger, 'identify')
     if (plan.wakeAt !== undefined) this.#planBy(plan.wakeAt)
   }
 
   *#allCandidates(): Generator<Candidate> {
-    for (const source of this.#sources.values()) yield* source.candidates()
+    for (const { source } of this.#members) if (source) yield* source.candidates()
   }
 
   async #grant(grant: Grant): Promise<void> {
-    const source = this.#sources.get(grant.candidate.cluster)
+    const { cluster } = grant.candidate
+    const source = this.#members.get(cluster)?.source
     if (!source) return
-    const lastSentAt = this.#buckets.get(grant.bucket)?.lastSentAt ?? Number.NEGATIVE_INFINITY
-    this.#buckets.set(grant.bucket, { lastSentAt, pending: grant })
+    const { clock } = this.#options
+    const known = this.#buckets.get(grant.bucket)
+    const turns = new Map(known?.turns).set(cluster, grant.slotAt)
+    const lastSentAt = known?.lastSentAt ?? Number.NEGATIVE_INFINITY
+    this.#buckets.set(grant.bucket, { lastSentAt, pending: grant, turns })
     this.#granted++
-    this.#unsent.add(grant)
-    const outcome = await source.start(grant)
+    const taken = this.#unsent.open(grant)
+    const forget = clock.after(grant.slotAt + PATIENCE * this.spacing + 1 - clock.now(), () => this.wake())
+    const outcome = await source.start(grant, taken)
+    forget()
     this.#granted--
-    if (outcome.sentAt !== undefined || this.#sentAt.has(grant)) this.#count()
+    if (outcome.sentAt !== undefined || this.#unsent.sentAt(grant) !== undefined) this.#members.spend()
     if (outcome.tooEarly) this.#foundTooEarly(grant)
     this.#touch(this.#takenAt(grant, outcome), grant)
     this.wake()
@@ -249,7 +250,7 @@ export class IdentifyLane {
 
   /** When Discord took the IDENTIFY of the grant at the latest. */
   #takenAt(grant: Grant, { sentAt, answeredInMs }: IdentifyOutcome): number | undefined {
-    const seen = this.#sentAt.get(grant)
+    const seen = this.#unsent.sentAt(grant)
     if (sentAt === undefined) return seen
     // Not known means: perhaps just now.
     if (sentAt === 'unknown') return seen ?? this.#options.clock.now()
@@ -260,33 +261,28 @@ export class IdentifyLane {
 
   /** The last IDENTIFY of the grant's bucket left at `sentAt` or later, and this one is not still to leave. */
   #touch(sentAt: number | undefined, settled: Grant): void {
-    this.#unsent.delete(settled)
-    const maxConcurrency = this.info?.limit.maxConcurrency ?? 1
+    this.#unsent.close(settled)
+    const maxConcurrency = this.#concurrency ?? 1
     const bucket = bucketOf(settled.candidate.shardId, maxConcurrency)
     const known = this.#buckets.get(bucket)
     this.#buckets.set(bucket, {
+      ...known,
       lastSentAt: Math.max(known?.lastSentAt ?? Number.NEGATIVE_INFINITY, sentAt ?? Number.NEGATIVE_INFINITY),
-      // More than one only after max_concurrency shrank.
-      pending: [...this.#unsent].find(({ candidate }) => bucketOf(candidate.shardId, maxConcurrency) === bucket),
+      pending: this.#unsent.inBucket(bucket, maxConcurrency),
     })
-  }
-
-  #count(): void {
-    this.#spentEver++
-    if (this.#budget) this.#budget = spend(this.#budget)
   }
 
   /** Either the network delays more than was thought, or max_concurrency is no longer what it was. */
   #foundTooEarly({ candidate: { cluster, shardId }, slotAt }: Grant): void {
-    if (slotAt > this.#askedAt) this.refresh()
+    this.#members.get(cluster)?.refresh(slotAt)
     if (!this.#margin.tooEarly(this.#schedule().window)) return
     const { margin } = this.#schedule()
     this.#options.logger.warn({ cluster, shardId, marginMs: margin }, 'op 9: more time is left between IDENTIFYs')
   }
 
-  /** When the last of the waiting shards will have identified, if nothing fails; on the injected clock. */
-  estimatedEnd(): number | undefined {
-    if (!this.info) return undefined
-    return estimateEnd(this.#schedule(), this.#allCandidates(), this.#options.clock.now())
+  /** When the last of the waiting shards of `cluster` will have identified, if nothing fails; on the injected clock. */
+  estimatedEnd(cluster: string): number | undefined {
+    if (this.#concurrency === undefined) return undefined
+    return estimateEnd(this.#schedule(), this.#allCandidates(), this.#options.clock.now(), cluster)
   }
 }

@@ -36,13 +36,17 @@ export class IdentifyPermit {
     this.#options = options
   }
 
-  /** Lets the shard identify on this worker, and says what became of it. */
-  async use({ candidate: { shardId }, slotAt }: Grant, link: WorkerLink): Promise<IdentifyOutcome> {
+  /** Lets the shard identify on this worker until `signal` takes that back, and says what became of it. */
+  async use(
+    { candidate: { shardId }, slotAt }: Grant,
+    link: WorkerLink,
+    signal?: AbortSignal,
+  ): Promise<IdentifyOutcome> {
     const { cluster, clock, logger, metrics, sessions, attempts, identifying, onFatalClose } = this.#options
     const known = sessions.knows(shardId)
     const slotInMs = Math.max(0, slotAt - clock.now())
     const before = link.view.shards.get(shardId)
-    const answer = await this.#ask(shardId, slotInMs, link)
+    const answer = await this.#ask(shardId, slotInMs, link, signal)
     identifying.delete(shardId)
     // The stream will say so too, but perhaps after the next plan, which must not spend a second slot on it. What it
     // said since is newer than this answer may be.
@@ -60,10 +64,11 @@ export class IdentifyPermit {
     return outcome
   }
 
-  #ask(shardId: number, slotInMs: number, link: WorkerLink) {
+  #ask(shardId: number, slotInMs: number, link: WorkerLink, takenBack: AbortSignal | undefined) {
     const { clock, signal, epochFor } = this.#options
+    const signals = [link.signal, signal, ...(takenBack ? [takenBack] : [])]
     const command = { shardId, epoch: epochFor(link.ref.ordinal), slotInMs }
-    return withDeadline(clock, slotInMs + IDENTIFY_TIMEOUT_MS, [link.signal, signal], (given) =>
+    return withDeadline(clock, slotInMs + IDENTIFY_TIMEOUT_MS, signals, (given) =>
       link.ref.port.identify(command, given),
     )
   }

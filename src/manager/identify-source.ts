@@ -16,8 +16,8 @@ export interface IdentifySource {
   readonly cluster: string
   readonly windowMilliseconds: number
   candidates(): Iterable<Candidate>
-  /** Lets the shard identify exactly at `grant.slotAt`. Never rejects. */
-  start(grant: Grant): Promise<IdentifyOutcome>
+  /** Lets the shard identify exactly at `grant.slotAt`, until `signal` takes the permit back. Never rejects. */
+  start(grant: Grant, signal?: AbortSignal): Promise<IdentifyOutcome>
   /** The session info, or why there is none, changed. */
   onSessionInfo(): void
 }

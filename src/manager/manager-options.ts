@@ -1,6 +1,6 @@
 import type { Clock } from '../support/clock.ts'
 import type { Logger } from '../support/logger.ts'
-import type { IdentifyLane } from './identify-lane.ts'
+import type { LaneMember } from './lane-member.ts'
 import type { ManagerMetrics } from './metrics.ts'
 import type { SessionStore } from './ports.ts'
 
@@ -10,7 +10,7 @@ export interface ManagerOptions {
   readonly clock: Clock
   readonly random: () => number
   readonly logger: Logger
-  readonly lane: IdentifyLane
+  readonly lane: LaneMember
   /** The leader's term: its epochs are newer than those of all before it. */
   readonly term: number
   /** Numbers the term's commands; shared by managers that follow one another on the same workers. Default: its own. */

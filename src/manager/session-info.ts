@@ -1,6 +1,8 @@
-import { createRestManager } from '@discordeno/rest'
+import { type Dispatcher, request } from 'undici'
 import { z } from 'zod'
 import type { SessionStartLimit } from '../domain/start-budget.ts'
+import { FROM_REST_PROXY, MAX_SHARDS } from '../limits.ts'
+import { limitedText, TooLarge } from './limited-text.ts'
 
 /** What `GET /gateway/bot` says, checked. */
 export interface SessionInfo {
@@ -35,55 +37,93 @@ export interface RestOptions {
   readonly timeoutMs: number
 }
 
-/** As discordeno camelizes it; zod drops whatever else there is. */
-const infoSchema = z.object({
-  url: z.url({ protocol: /^wss?$/ }),
-  shards: z.int().min(1),
-  sessionStartLimit: z.object({
-    total: z.int().min(0),
-    remaining: z.int().min(0),
-    resetAfter: z.number().min(0),
-    maxConcurrency: z.int().min(1).max(100_000),
+/** How the REST proxy is reached. Default: undici's own. */
+export interface RestWay {
+  readonly dispatcher: Dispatcher
+  /** Why this host must not be asked, in a sentence; undefined: it may. What a name leads to is for the dispatcher to see. */
+  readonly problem: (baseUrl: string) => string | undefined
+}
+
+/** https://discord.com/developers/docs/events/gateway#get-gateway-bot; zod drops whatever else there is. */
+export const sessionInfoSchema = z.object({
+  url: z.url({ protocol: /^wss?$/ }).max(FROM_REST_PROXY.urlLength),
+  shards: z.int().min(1).max(MAX_SHARDS),
+  session_start_limit: z.object({
+    total: z.int().min(0).max(FROM_REST_PROXY.starts),
+    remaining: z.int().min(0).max(FROM_REST_PROXY.starts),
+    reset_after: z.number().min(0).max(FROM_REST_PROXY.resetAfterMs),
+    max_concurrency: z.int().min(1).max(FROM_REST_PROXY.concurrency),
   }),
 })
 
-/** discordeno hands an error of the proxy on as `cause`. */
-const causeSchema = z.object({ status: z.int(), body: z.string().nullish() })
 const retrySchema = z.object({ retry_after: z.number().min(0) })
 
-const quiet = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} }
-
-/** Asks the REST proxy through @discordeno/rest, which knows no time-out and throws half of what it means. */
-export function restSessionInfo({ baseUrl, authorization, token, timeoutMs }: RestOptions): SessionInfoSource {
-  const rest = createRestManager({
-    token,
-    // discordeno would decode the bot's id from the token and throw on one that it cannot read; nothing here needs the id.
-    applicationId: 1n,
-    // At the top level these two are silently ignored by 21.0.0, and requests would go straight to Discord.
-    proxy: { baseUrl, ...(authorization !== undefined && { authorization }) },
-    logger: quiet as never,
-  })
+/**
+ * Asks the REST proxy. Not with @discordeno/rest, whose question is a `fetch()` without an end: it follows redirects,
+ * inflates and reads whatever comes, for as long as it comes, and puts the header's text into its errors.
+ */
+export function restSessionInfo(options: RestOptions, way?: RestWay): SessionInfoSource {
+  const { baseUrl, timeoutMs } = options
   return {
     async ask() {
-      const late = new Error('timed out')
-      let timer: NodeJS.Timeout | undefined
-      const timeout = new Promise<never>((_, reject) => {
-        timer = setTimeout(reject, timeoutMs, late)
-      })
+      const forbidden = way?.problem(baseUrl)
+      if (forbidden !== undefined) return unavailable(forbidden)
+      const late = AbortSignal.timeout(timeoutMs)
       try {
-        const parsed = infoSchema.safeParse(await Promise.race([rest.getSessionInfo(), timeout]))
-        if (!parsed.success) return nonsense(baseUrl, z.prettifyError(parsed.error))
-        const { url, shards, sessionStartLimit } = parsed.data
-        return { ok: true, info: { url, shards, limit: sessionStartLimit } }
+        return await answerOf(options, way, late)
       } catch (error) {
-        if (error === late)
+        if (late.aborted)
           return unavailable(`The REST proxy at ${baseUrl} did not answer within ${timeoutMs / 1000} s.`)
-        return { ok: false, problem: problemOf(error, baseUrl) }
-      } finally {
-        clearTimeout(timer)
+        if (error instanceof TooLarge)
+          return unavailable(
+            `The REST proxy at ${baseUrl} answered GET /v10/gateway/bot with more than ${FROM_REST_PROXY.answerBytes} bytes: check rest.baseUrl.`,
+          )
+        return unavailable(`The REST proxy at ${baseUrl} could not be asked: ${codeOf(error)}.`)
       }
     },
   }
+}
+
+async function answerOf(
+  { baseUrl, authorization, token }: RestOptions,
+  way: RestWay | undefined,
+  signal: AbortSignal,
+): Promise<SessionInfoAnswer> {
+  const { statusCode, headers, body } = await request(`${baseUrl}/v10/gateway/bot`, {
+    method: 'GET',
+    // Nothing is inflated: what is not as small as it says is none of Discord's.
+    headers: {
+      ...{ accept: 'application/json', 'accept-encoding': 'identity' },
+      authorization: authorization ?? `Bot ${token}`,
+    },
+    signal,
+    ...(way && { dispatcher: way.dispatcher }),
+  })
+  const encoding = headers['content-encoding'] ?? 'identity'
+  const text = await limitedText(body, FROM_REST_PROXY.answerBytes)
+  if (statusCode !== 200) return { ok: false, problem: problemOf(statusCode, text, baseUrl) }
+  if (encoding !== 'identity') return nonsense(baseUrl, 'it is compressed, although nobody asked for that')
+  const parsed = sessionInfoSchema.safeParse(json(text))
+  if (!parsed.success) return nonsense(baseUrl, whatIsWrong(parsed.error))
+  const { url, shards, session_start_limit: limit } = parsed.data
+  const { total, remaining, reset_after: resetAfter, max_concurrency: maxConcurrency } = limit
+  return { ok: true, info: { url, shards, limit: { total, remaining, resetAfter, maxConcurrency } } }
+}
+
+/** undefined: it is none. What a parser says of it would quote it. */
+function json(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** Names of fields and what they must be: nothing of what was answered. */
+function whatIsWrong({ issues }: z.ZodError): string {
+  const [first] = issues
+  if (!first || first.path.length === 0) return 'it is no JSON object'
+  return `${first.path.join('.')} is missing or out of its range`
 }
 
 const unavailable = (message: string): SessionInfoAnswer => ({
@@ -93,22 +133,16 @@ const unavailable = (message: string): SessionInfoAnswer => ({
 
 const nonsense = (baseUrl: string, why: string) =>
   unavailable(
-    `The REST proxy at ${baseUrl} answered GET /v10/gateway/bot with something else than Discord's session info (${why.replaceAll('\n', ' ')}): check rest.baseUrl.`,
+    `The REST proxy at ${baseUrl} answered GET /v10/gateway/bot with something else than Discord's session info (${why}): check rest.baseUrl.`,
   )
 
-function problemOf(error: unknown, baseUrl: string): SessionInfoProblem {
-  const cause = causeSchema.safeParse((error as { cause?: unknown }).cause)
-  if (!cause.success)
-    return {
-      reason: 'RestProxyUnavailable',
-      message: `The REST proxy at ${baseUrl} could not be asked: ${whyOf(error)}.`,
-    }
-  const { status, body } = cause.data
-  if (status === 401 || status === 403) return refused(status, body ?? '', baseUrl)
-  if (status === 429) return rateLimited(body ?? '', baseUrl)
+function problemOf(status: number, body: string, baseUrl: string): SessionInfoProblem {
+  if (status === 401 || status === 403) return refused(status, body, baseUrl)
+  if (status === 429) return rateLimited(body, baseUrl)
+  const redirects = status >= 300 && status < 400 ? ', and redirects are not followed: check rest.baseUrl' : ''
   return {
     reason: 'RestProxyUnavailable',
-    message: `The REST proxy at ${baseUrl} answered ${status} to GET /v10/gateway/bot.`,
+    message: `The REST proxy at ${baseUrl} answered ${status} to GET /v10/gateway/bot${redirects}.`,
   }
 }
 
@@ -127,25 +161,19 @@ function refused(status: number, body: string, baseUrl: string): SessionInfoProb
 }
 
 function rateLimited(body: string, baseUrl: string): SessionInfoProblem {
-  let seconds = 60
-  try {
-    const parsed = retrySchema.safeParse(JSON.parse(body))
-    if (parsed.success) seconds = parsed.data.retry_after
-  } catch {
-    // Not Discord's JSON (a Cloudflare page, say): the minute stands.
-  }
+  // A Cloudflare page, say, is not Discord's JSON: a minute.
+  const parsed = retrySchema.safeParse(json(body))
+  const askedMs = parsed.success ? parsed.data.retry_after * 1_000 : 60_000
+  const retryAfterMs = Math.min(askedMs, FROM_REST_PROXY.retryAfterMs)
   return {
     reason: 'RestProxyRateLimited',
-    message: `GET /v10/gateway/bot through ${baseUrl} is rate limited for ${Math.ceil(seconds)} s (429).`,
-    retryAfterMs: seconds * 1000,
+    message: `GET /v10/gateway/bot through ${baseUrl} is rate limited for ${Math.ceil(retryAfterMs / 1_000)} s (429).`,
+    retryAfterMs,
   }
 }
 
-/** fetch hides why it failed in its cause; discordeno trips over an empty body. */
-function whyOf(error: unknown): string {
-  if (error instanceof TypeError && error.message.includes("reading 'message'"))
-    return 'it answered with an error that has no body'
-  const cause = (error as { cause?: { code?: unknown; message?: unknown } }).cause
-  if (cause && typeof cause.code === 'string') return cause.code
-  return error instanceof Error ? error.message : String(error)
+/** The code alone: a message may quote what was sent or answered. */
+function codeOf(error: unknown): string {
+  const { code } = error as { readonly code?: unknown }
+  return typeof code === 'string' && /^[A-Z][A-Z0-9_]{2,40}$/.test(code) ? code : 'the connection failed'
 }

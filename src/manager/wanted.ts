@@ -2,7 +2,7 @@ import { ownerOf } from '../domain/ranges.ts'
 import { shardCountProblem } from '../domain/shard-count.ts'
 import type { Fleet } from './fleet.ts'
 import { gatewayOf, type PresentOptions } from './gateway-of.ts'
-import type { IdentifyLane } from './identify-lane.ts'
+import type { LaneMember } from './lane-member.ts'
 import type { Desired } from './ports.ts'
 import type { WorkerLink } from './worker-link.ts'
 
@@ -10,9 +10,9 @@ import type { WorkerLink } from './worker-link.ts'
 export class Wanted {
   /** undefined before it was first said. */
   desired: Desired | undefined
-  readonly #lane: IdentifyLane
+  readonly #lane: LaneMember
 
-  constructor(lane: IdentifyLane) {
+  constructor(lane: LaneMember) {
     this.#lane = lane
   }
 

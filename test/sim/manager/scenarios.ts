@@ -135,7 +135,7 @@ export const changeConcurrency: Action = (world, random) => {
   if (after % before !== 0) discord.excusedUntil = Number.POSITIVE_INFINITY
   const untilKnown = () => {
     if (discord.rules.maxConcurrency !== after) return
-    if (world.lane.info?.limit.maxConcurrency !== after) return void clock.after(100, untilKnown)
+    if (world.lane.maxConcurrency !== after) return void clock.after(100, untilKnown)
     discord.trace(`the lane knows that max_concurrency is ${after}`)
     discord.excusedUntil = clock.now()
   }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { bucketOf, rankOf } from '../../../src/domain/identify-order.ts'
-import { byUrgency, freeAt, planIdentifies } from '../../../src/domain/identify-schedule.ts'
+import { byUrgency, estimateEnd, freeAt, planIdentifies } from '../../../src/domain/identify-schedule.ts'
 import { aBudget, aCandidate, aSchedule, ScheduleModel, type Step } from './schedule-model.ts'
 
 const steps = fc.array(
@@ -177,12 +177,12 @@ describe('time', () => {
   test('a new leader gives no slot before its first window is over', () => {
     const { grants } = planIdentifies(aSchedule({ notBefore: 5_050 }), [aCandidate(0)], aBudget(10), 0, 10)
     expect(grants.map(({ slotAt }) => slotAt)).toEqual([5_050])
-    expect(freeAt(aSchedule({ notBefore: 5_050 }), 0)).toBe(5_050)
+    expect(freeAt(aSchedule({ notBefore: 5_050 }), 0, 'ns/bot')).toBe(5_050)
   })
   test('a slot further away than a worker takes is granted later', () => {
     const schedule = aSchedule({ window: 60_000, buckets: new Map([[0, { lastSentAt: 0, pending: undefined }]]) })
     const plan = planIdentifies(schedule, [aCandidate(0)], aBudget(10), 0, 100)
-    expect(plan).toEqual({ grants: [], shortOfBudget: false, wakeAt: 50_050 })
+    expect(plan).toEqual({ grants: [], shortOfBudget: new Set(), wakeAt: 50_050 })
     expect(planIdentifies(schedule, [aCandidate(0)], aBudget(10), 0, 50_050).grants).toHaveLength(1)
   })
   test('a shard that backs off is passed over and woken for', () => {
@@ -228,7 +228,7 @@ describe('budget', () => {
   test('unknown: nobody goes', () => {
     expect(planIdentifies(aSchedule(), [aCandidate(0)], undefined, 0, 0)).toEqual({
       grants: [],
-      shortOfBudget: true,
+      shortOfBudget: new Set(['ns/bot']),
       wakeAt: undefined,
     })
   })
@@ -240,7 +240,7 @@ describe('budget', () => {
     ]
     const { grants, shortOfBudget } = planIdentifies(aSchedule(), candidates, aBudget(10), 0, 0)
     expect(grants.map(({ candidate }) => candidate.shardId)).toEqual([3, 1])
-    expect(shortOfBudget).toBe(true)
+    expect([...shortOfBudget]).toEqual(['ns/bot'])
   })
   test('each ShardCluster keeps its own reserve', () => {
     const candidates = [aCandidate(1, { reserve: 10 }), aCandidate(2, { cluster: 'ns/other', reserve: 5 })]
@@ -249,5 +249,67 @@ describe('budget', () => {
   })
   test('what is under way counts as spent', () => {
     expect(planIdentifies(aSchedule(), [aCandidate(1)], aBudget(3), 3, 0).grants).toEqual([])
+  })
+})
+
+describe('ShardClusters of one bot', () => {
+  /** Two and more, with all that they say of themselves: how many shards, how urgent, which reserve. */
+  const shares = fc.array(fc.record({ shards: fc.integer({ min: 1, max: 40 }), recovering: fc.boolean() }), {
+    minLength: 2,
+    maxLength: 4,
+  })
+
+  test('take turns in a bucket: of k that wait, each has one of any k slots', () => {
+    fc.assert(
+      fc.property(shares, (clusters) => {
+        const candidates = clusters.flatMap(({ shards, recovering }, c) =>
+          Array.from({ length: shards }, (_, i) => aCandidate(i, { cluster: `ns-${c}/bot`, recovering })),
+        )
+        const model = new ScheduleModel(candidates, aSchedule({ maxConcurrency: 1 }), aBudget(1_000))
+        while (model.waiting.size > 0) model.step({ waitMs: 5_050, outcome: 'ready' })
+        const order = model.sent.map(({ grant }) => grant.candidate.cluster)
+        const left = new Map(clusters.map(({ shards }, c) => [`ns-${c}/bot`, shards]))
+        for (let i = 0; i < order.length; ) {
+          const waiting = [...left].filter(([, shards]) => shards > 0).map(([cluster]) => cluster)
+          expect(order.slice(i, i + waiting.length).toSorted()).toEqual(waiting.toSorted())
+          for (const cluster of waiting) left.set(cluster, (left.get(cluster) ?? 0) - 1)
+          i += waiting.length
+        }
+      }),
+    )
+  })
+
+  test('one that keeps a large reserve holds nobody else up', () => {
+    const candidates = [
+      aCandidate(0, { cluster: 'a/bot', reserve: 1_000 }),
+      aCandidate(0, { cluster: 'b/bot', rank: 9 }),
+    ]
+    const { grants, shortOfBudget } = planIdentifies(aSchedule(), candidates, aBudget(10), 0, 0)
+    expect(grants.map(({ candidate }) => candidate.cluster)).toEqual(['b/bot'])
+    expect([...shortOfBudget]).toEqual(['a/bot'])
+  })
+
+  test('one that wants more time than Discord between IDENTIFYs waits for it alone', () => {
+    const slower = new Map([['a/bot', 60_000]])
+    const turns = new Map([['a/bot', 0]])
+    const buckets = new Map([[0, { lastSentAt: 0, pending: undefined, turns }]])
+    const slotOf = (cluster: string) =>
+      planIdentifies(
+        aSchedule({ slower, buckets, lookahead: 100_000 }),
+        [aCandidate(0, { cluster })],
+        aBudget(10),
+        0,
+        1_000,
+      ).grants.map(({ slotAt }) => slotAt)
+    expect(slotOf('a/bot')).toEqual([60_050])
+    expect(slotOf('b/bot')).toEqual([5_050])
+  })
+
+  test('an estimate counts the turns of the others, and no more of them', () => {
+    const many = Array.from({ length: 100_000 }, (_, i) => aCandidate(i, { cluster: 'a/bot' }))
+    const own = [0, 1, 2].map((shardId) => aCandidate(shardId, { cluster: 'b/bot' }))
+    const schedule = aSchedule({ maxConcurrency: 1 })
+    expect(estimateEnd(schedule, [...many, ...own], 0, 'b/bot')).toBe(5 * 5_050)
+    expect(estimateEnd(schedule, many, 0, 'b/bot')).toBeUndefined()
   })
 })

@@ -71,8 +71,9 @@ export class ScheduleModel {
       this.now,
     )
     for (const grant of grants) {
-      const { lastSentAt } = this.#bucket(grant)
-      this.#buckets.set(grant.bucket, { lastSentAt, pending: grant })
+      const { lastSentAt, turns } = this.#bucket(grant)
+      const taken = new Map(turns).set(grant.candidate.cluster, grant.slotAt)
+      this.#buckets.set(grant.bucket, { lastSentAt, pending: grant, turns: taken })
       this.waiting.delete(keyOf(grant.candidate))
       this.#underWay.push(grant)
     }
@@ -97,7 +98,7 @@ export class ScheduleModel {
       this.budget = spend(this.budget)
       this.sent.push({ grant, at: grant.slotAt, budgetLeft: left(this.budget) })
     }
-    this.#buckets.set(grant.bucket, { lastSentAt: sentAt, pending: undefined })
+    this.#buckets.set(grant.bucket, { ...known, lastSentAt: sentAt, pending: undefined })
     if (outcome !== 'ready') this.waiting.set(keyOf(grant.candidate), grant.candidate)
   }
 
@@ -105,10 +106,11 @@ export class ScheduleModel {
     return this.#buckets.get(bucket) ?? { lastSentAt: Number.NEGATIVE_INFINITY, pending: undefined }
   }
 
-  /** The best of those that wait in the bucket of `candidate`. */
-  bestBeside({ shardId }: Candidate): Candidate | undefined {
+  /** The best of those that wait in the bucket of `candidate`, of the same ShardCluster. */
+  bestBeside({ shardId, cluster }: Candidate): Candidate | undefined {
     const { maxConcurrency } = this.#schedule
     return [...this.waiting.values()]
+      .filter((other) => other.cluster === cluster)
       .filter((other) => bucketOf(other.shardId, maxConcurrency) === bucketOf(shardId, maxConcurrency))
       .sort(byUrgency)[0]
   }

@@ -26,11 +26,11 @@ function setUp(answer: () => SessionInfoAnswer = info) {
   const waiting = new Map<number, Candidate>()
   const lane = new IdentifyLane({
     ...{ clock, random: () => 1, logger: pino({ level: 'silent' }), leadingSince: 0 },
-    sessionInfo: {
-      ask: async () => {
-        asked.push(clock.now())
-        return answer()
-      },
+  })
+  const member = lane.join('ns/bot', {
+    ask: async () => {
+      asked.push(clock.now())
+      return answer()
     },
   })
   const source: IdentifySource = {
@@ -45,12 +45,12 @@ function setUp(answer: () => SessionInfoAnswer = info) {
     for (const shardId of shardIds) waiting.set(shardId, aCandidate(shardId))
     lane.wake()
   }
-  return { clock, lane, source, asked, started, want, slots: () => started.map(({ grant }) => grant.slotAt) }
+  return { clock, lane, member, source, asked, started, want, slots: () => started.map(({ grant }) => grant.slotAt) }
 }
 
 test('a day of which nothing was spent ends in 0 ms, says Discord: nobody is asked every second for that', async () => {
-  const { clock, lane, source, asked } = setUp()
-  lane.register(source)
+  const { clock, lane, member, source, asked } = setUp()
+  member.register(source)
   await clock.advance(20 * MINUTE_MS)
   expect(asked.length).toBeLessThanOrEqual(5)
   lane.stop()
@@ -58,18 +58,18 @@ test('a day of which nothing was spent ends in 0 ms, says Discord: nobody is ask
 })
 
 test('a new day is asked for when it begins', async () => {
-  const { clock, lane, source, asked } = setUp(() => info({ resetAfter: 90_000 }))
-  lane.register(source)
+  const { clock, lane, member, source, asked } = setUp(() => info({ resetAfter: 90_000 }))
+  member.register(source)
   await clock.advance(91_000)
   expect(asked).toEqual([0, 91_000])
   lane.stop()
 })
 
 test('failures are retried after longer and longer, and never before retry_after', async () => {
-  const { clock, lane, source, asked } = setUp(() => ({
+  const { clock, lane, member, source, asked } = setUp(() => ({
     ...{ ok: false, problem: { reason: 'RestProxyRateLimited', message: '429', retryAfterMs: 30_000 } },
   }))
-  lane.register(source)
+  member.register(source)
   await clock.advance(20 * MINUTE_MS)
   const pauses = asked.slice(1).map((at, i) => at - (asked[i] as number))
   expect(Math.min(...pauses)).toBeGreaterThanOrEqual(30_000)
@@ -78,21 +78,21 @@ test('failures are retried after longer and longer, and never before retry_after
 })
 
 test('session info is asked for again after a time in which no ShardCluster was there', async () => {
-  const { clock, lane, source, asked } = setUp()
-  const unregister = lane.register(source)
+  const { clock, lane, member, source, asked } = setUp()
+  const unregister = member.register(source)
   await clock.advance(1_000)
   unregister()
   await clock.advance(60 * MINUTE_MS)
   expect(asked).toHaveLength(1)
-  lane.register(source)
+  member.register(source)
   await clock.advance(1_000)
   expect(asked).toHaveLength(2)
   lane.stop()
 })
 
 test('the first slot is one window after this process began to lead; each bucket has its own', async () => {
-  const { clock, lane, source, want, slots } = setUp()
-  lane.register(source)
+  const { clock, lane, member, source, want, slots } = setUp()
+  member.register(source)
   await clock.advance(10)
   want(0, 1, 16)
   await clock.advance(10)
@@ -102,8 +102,8 @@ test('the first slot is one window after this process began to lead; each bucket
 })
 
 test('a report of the attempt before does not free the bucket of one that is still to leave', async () => {
-  const { clock, lane, source, want, started } = setUp()
-  lane.register(source)
+  const { clock, lane, member, source, want, started } = setUp()
+  member.register(source)
   await clock.advance(20_000)
   want(0)
   await clock.advance(100)
@@ -119,8 +119,8 @@ test('a report of the attempt before does not free the bucket of one that is sti
 })
 
 test('an IDENTIFY that the stream reported counts, although its worker died and nobody answered that it was sent', async () => {
-  const { clock, lane, source, want, started, slots } = setUp()
-  lane.register(source)
+  const { clock, lane, member, source, want, started, slots } = setUp()
+  member.register(source)
   await clock.advance(20_000)
   want(0)
   await clock.advance(100)
@@ -135,8 +135,8 @@ test('an IDENTIFY that the stream reported counts, although its worker died and 
 
 test('op 9 asks for session info: max_concurrency may have shrunk. Then everything under way passes first', async () => {
   let maxConcurrency = 16
-  const { clock, lane, source, want, started, asked, slots } = setUp(() => info({ maxConcurrency }))
-  lane.register(source)
+  const { clock, lane, member, source, want, started, asked, slots } = setUp(() => info({ maxConcurrency }))
+  member.register(source)
   await clock.advance(20_000)
   want(0, 1, 2)
   await clock.advance(100)

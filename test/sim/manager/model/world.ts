@@ -78,13 +78,14 @@ export class World {
     const random = this.random.fork().next
     const lane = new IdentifyLane({
       ...{ clock, random, logger: silent, leadingSince: clock.now() },
-      sessionInfo: { ask: () => this.#answer(host) },
     })
+    const sessionInfo = { ask: () => this.#answer(host) }
     const term = ++this.#term
     const managers = this.clusters.map(
       (each) =>
         new GatewayManager({
-          ...{ cluster: each.options.name, clock, random, logger: silent, lane, term, metrics },
+          ...{ cluster: each.options.name, clock, random, logger: silent, term, metrics },
+          lane: lane.join(each.options.name, sessionInfo),
           store: each.store(),
           onChange: () => {},
         }),
