@@ -14,6 +14,17 @@ export interface Fleet {
 export const bucketOf = (shardId: number, maxConcurrency: number): number => shardId % maxConcurrency
 
 /**
+ * The number of buckets that breaks no rule whichever of these is Discord's: their greatest common divisor. The least of
+ * them would not do: of 3 and 16, shards 0 and 16 share one of 16 buckets, and none of 3.
+ */
+export const commonConcurrency = (heard: readonly number[]): number =>
+  heard.reduce((a, b) => {
+    let [divisor, rest] = [a, b]
+    while (rest > 0) [divisor, rest] = [rest, divisor % rest]
+    return divisor
+  })
+
+/**
  * The position of a shard inside its bucket; lower ranks go first, no two shards of a bucket share one.
  *
  * `Strict` is Discord's wording, ascending ids. `Spread` walks the workers in turn, and each bucket begins with

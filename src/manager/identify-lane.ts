@@ -35,8 +35,14 @@ const HOLD = 0.5
 /** max_concurrency that several say grows once in this time at most, in milliseconds; it shrinks at once. */
 const GROWS_AGAIN_MS = 5 * 60_000
 
-/** A permit whose IDENTIFY did not leave for so many windows after its slot is taken back when others wait for the bucket. */
-const PATIENCE = 2
+/**
+ * A permit whose IDENTIFY did not leave for so long after its slot is taken back when others wait for the bucket, in
+ * milliseconds: three of Discord's windows, because a worker may be slow, and may not have heard yet that nobody waits.
+ */
+const PATIENCE_MS = 15_000
+
+/** Its ShardCluster has its next turn in that bucket so much later, in milliseconds, if others want it. */
+const TURN_LOST_MS = 60_000
 
 /**
  * The IDENTIFYs of one bot: its buckets and its daily budget, shared by its ShardClusters, each of which has its turn.
@@ -65,11 +71,6 @@ export class IdentifyLane implements SharedLane {
     this.#options = options
     this.#margin = new IdentifyMargin(options.clock)
     this.#members = new LaneMembers(options.clock)
-  }
-
-  /** `namespace/name` of each ShardCluster in it. */
-  get clusters(): readonly string[] {
-    return this.#members.clusters
   }
 
   get maxConcurrency(): number | undefined {
@@ -211,15 +212,15 @@ export class IdentifyLane implements SharedLane {
   #plan(): void {
     if (this.#concurrency === undefined) return
     const candidates = [...this.#allCandidates()]
-    const { clock } = this.#options
-    this.#unsent.takeBack(clock.now() - PATIENCE * this.spacing, candidates, this.#concurrency)
+    const { clock, logger } = this.#options
+    this.#unsent.takeBack(clock.now() - PATIENCE_MS, candidates, this.#concurrency)
     const { ledger } = this.#members
     const plan = planIdentifies(this.#schedule(), candidates, ledger, this.#granted, clock.now())
     const before = this.#shortOfBudget
     this.#shortOfBudget = plan.shortOfBudget
     for (const { cluster, source } of this.#members)
       if (before.has(cluster) !== plan.shortOfBudget.has(cluster)) source?.onSessionInfo()
-    for (const grant of plan.grants) background(this.#grant(grant), this.#options.logger, 'identify')
+    for (const grant of plan.grants) background(this.#grant(grant), logger, 'identify')
     if (plan.wakeAt !== undefined) this.#planBy(plan.wakeAt)
   }
 
@@ -238,25 +239,33 @@ export class IdentifyLane implements SharedLane {
     this.#buckets.set(grant.bucket, { lastSentAt, pending: grant, turns })
     this.#granted++
     const taken = this.#unsent.open(grant)
-    const forget = clock.after(grant.slotAt + PATIENCE * this.spacing + 1 - clock.now(), () => this.wake())
+    const forget = clock.after(grant.slotAt + PATIENCE_MS + 1 - clock.now(), () => this.wake())
     const outcome = await source.start(grant, taken)
     forget()
     this.#granted--
     if (outcome.sentAt !== undefined || this.#unsent.sentAt(grant) !== undefined) this.#members.spend()
     if (outcome.tooEarly) this.#foundTooEarly(grant)
-    this.#touch(this.#takenAt(grant, outcome), grant)
+    if (taken.aborted) this.#loseTurn(grant)
+    this.#touch(this.#takenAt(grant, outcome, taken.aborted), grant)
     this.wake()
   }
 
+  #loseTurn({ bucket, candidate: { cluster } }: Grant): void {
+    const known = this.#buckets.get(bucket)
+    const turns = new Map(known?.turns).set(cluster, this.#options.clock.now() + TURN_LOST_MS)
+    if (known) this.#buckets.set(bucket, { ...known, turns })
+  }
+
   /** When Discord took the IDENTIFY of the grant at the latest. */
-  #takenAt(grant: Grant, { sentAt, answeredInMs }: IdentifyOutcome): number | undefined {
+  #takenAt(grant: Grant, { sentAt, answeredInMs }: IdentifyOutcome, takenBack: boolean): number | undefined {
     const seen = this.#unsent.sentAt(grant)
     if (sentAt === undefined) return seen
-    // Not known means: perhaps just now.
-    if (sentAt === 'unknown') return seen ?? this.#options.clock.now()
+    // Not known means: perhaps just now; or soon, by a slow worker that has not heard yet that the permit was taken back.
+    const { window } = this.#schedule()
+    if (sentAt === 'unknown') return seen ?? this.#options.clock.now() + (takenBack ? window : 0)
     // Both the stream and the answer say how long ago it was, and were under way themselves: the earlier is the better.
     const earliest = Math.min(sentAt, seen ?? sentAt)
-    return answeredInMs === undefined ? earliest : this.#margin.takenAt(earliest, answeredInMs, this.#schedule().window)
+    return answeredInMs === undefined ? earliest : this.#margin.takenAt(earliest, answeredInMs, window)
   }
 
   /** The last IDENTIFY of the grant's bucket left at `sentAt` or later, and this one is not still to leave. */

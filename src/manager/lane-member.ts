@@ -9,7 +9,7 @@ import { SessionInfoWatch } from './session-info-watch.ts'
 export interface SharedLane {
   /** Tells this lane from all others of the process, and says nothing else. */
   readonly id: string
-  /** Discord's max_concurrency, the least that any member heard; undefined before the first answer. */
+  /** Buckets: Discord's max_concurrency, or what divides all that the members heard; undefined before the first answer. */
   readonly maxConcurrency: number | undefined
   /** IDENTIFYs left today, the least of what any member heard, and when they are counted anew (RFC 3339). */
   readonly budget: { readonly left: number; readonly total: number; readonly resetTime: string } | undefined
@@ -79,7 +79,7 @@ export class LaneMember {
     return this.#watch.problem
   }
 
-  /** Discord's max_concurrency, as the strictest of the lane's members heard it; undefined before the own proxy answered. */
+  /** Discord's max_concurrency, as strict as all that the lane's members heard; undefined before the own proxy answered. */
   get maxConcurrency(): number | undefined {
     return this.info && this.lane.maxConcurrency
   }

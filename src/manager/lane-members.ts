@@ -1,3 +1,4 @@
+import { commonConcurrency } from '../domain/identify-order.ts'
 import { left, observeBudget, spend, strictest } from '../domain/start-budget.ts'
 import { type Clock, timeText } from '../support/clock.ts'
 import type { LaneMember } from './lane-member.ts'
@@ -45,10 +46,10 @@ export class LaneMembers {
     if (this.#members.get(member.cluster) === member) this.#members.delete(member.cluster)
   }
 
-  /** The least max_concurrency that any of them heard; undefined: none was answered yet. */
+  /** max_concurrency that is right whoever of them heard the true one; undefined: none was answered yet. */
   get maxConcurrency(): number | undefined {
     const heard = [...this].flatMap(({ info }) => (info ? [info.limit.maxConcurrency] : []))
-    return heard.length === 0 ? undefined : Math.min(...heard)
+    return heard.length === 0 ? undefined : commonConcurrency(heard)
   }
 
   /** The ledger with the least left; undefined before the first answer. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { bucketOf, type Fleet, rankOf } from '../../../src/domain/identify-order.ts'
+import { bucketOf, commonConcurrency, type Fleet, rankOf } from '../../../src/domain/identify-order.ts'
 import { ownerOf } from '../../../src/domain/ranges.ts'
 
 const fleets = fc.record({
@@ -73,4 +73,18 @@ test('ascending ids would put the first wave of 5,000 shards on one worker: what
   const workers = (order: 'Spread' | 'Strict') =>
     new Set(buckets(fleet, order).map(([shardId]) => ownerOf(shardId as number, 5_000, 10))).size
   expect({ Strict: workers('Strict'), Spread: workers('Spread') }).toEqual({ Strict: 1, Spread: 10 })
+})
+
+test('buckets that are right whoever heard the true max_concurrency: two shards of one bucket of any are of one here', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 128 }), { minLength: 1, maxLength: 4 }), (heard) => {
+      const common = commonConcurrency(heard)
+      for (const maxConcurrency of heard)
+        for (let shardId = 0; shardId < 300; shardId++)
+          expect(bucketOf(shardId + maxConcurrency, common)).toBe(bucketOf(shardId, common))
+    }),
+    { numRuns: 30 },
+  )
+  expect(commonConcurrency([16])).toBe(16)
+  expect(commonConcurrency([16, 64])).toBe(16)
 })
