@@ -186,7 +186,7 @@ describe('inside a lane', () => {
     b.want(0, 1, 2, 3, 4, 5, 6, 7)
     await clock.advance(21_000)
     expect(a.started[0]?.signal?.aborted).toBe(true)
-    expect(b.slots, 'two in a row: the other lost a turn').toHaveLength(4)
+    expect(b.slots, 'two in a row: the other lost a turn').toHaveLength(5)
     expect(a.started).toHaveLength(1)
   })
 })

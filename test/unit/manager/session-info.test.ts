@@ -1,5 +1,8 @@
-import { expect, test } from 'vitest'
-import { restSessionInfo } from '../../../src/manager/session-info.ts'
+import { gzipSync } from 'node:zlib'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { FROM_REST_PROXY } from '../../../src/limits.ts'
+import { restSessionInfo, sessionInfoSchema } from '../../../src/manager/session-info.ts'
 import { type Answer, httpServer, json } from './http-server.ts'
 
 const TOKEN = 'MTIzNDU2Nzg5MDEyMzQ1Njc4.secret.part'
@@ -101,4 +104,135 @@ test('a proxy that is not there', async () => {
     ok: false,
     problem: { reason: 'RestProxyUnavailable', message: expect.stringMatching(/ECONNREFUSED/) },
   })
+})
+
+describe('an answer that Discord would not give', () => {
+  const limit = (more: object) => json(200, { ...INFO, session_start_limit: { ...INFO.session_start_limit, ...more } })
+
+  test.each<[string, Answer, string]>([
+    ['a number of years', limit({ reset_after: 1e300 }), 'session_start_limit.reset_after'],
+    ['more IDENTIFYs than a status holds', limit({ total: 2 ** 31 }), 'session_start_limit.total'],
+    ['as many left', limit({ remaining: 2 ** 53 }), 'session_start_limit.remaining'],
+    ['100,000 buckets', limit({ max_concurrency: 100_000 }), 'session_start_limit.max_concurrency'],
+    ['more shards than a bot has', json(200, { ...INFO, shards: 100_001 }), 'shards'],
+    ['an address without end', json(200, { ...INFO, url: `wss://${'g'.repeat(600)}` }), 'url'],
+  ])('%s: the field is named, and nothing of it is taken', async (_, answer, field) => {
+    const { result, text } = await asked(answer)
+    expect(result).toMatchObject({ ok: false, problem: { reason: 'RestProxyUnavailable' } })
+    expect(text).toContain(`${field} is missing or out of its range`)
+  })
+
+  test('the largest and the smallest of what is allowed', () => {
+    const { starts, resetAfterMs, concurrency } = FROM_REST_PROXY
+    const largest = { total: starts, remaining: starts, reset_after: resetAfterMs, max_concurrency: concurrency }
+    const smallest = { total: 0, remaining: 0, reset_after: 0, max_concurrency: 1 }
+    for (const session_start_limit of [largest, smallest])
+      expect(sessionInfoSchema.safeParse({ ...INFO, session_start_limit }).success).toBe(true)
+  })
+
+  test('any JSON at all is an answer or a problem, never an error, and the problem quotes nothing of it', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.jsonValue(), fc.constantFrom(200, 401, 429, 500), async (value, status) => {
+        const marked = { ...INFO, url: { quoted: value } }
+        const { result, text } = await asked(json(status, fc.stringify(value).length % 2 ? marked : { value }))
+        expect(result.ok).toBe(false)
+        expect(text).not.toContain('quoted')
+      }),
+      { numRuns: 40 },
+    )
+  })
+})
+
+describe('an answer without bounds', () => {
+  /** Bytes that left the server, and what came of the question. */
+  async function flooded(head: Record<string, string>, part: Buffer) {
+    let sent = 0
+    let ended = false
+    await using server = await httpServer((_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json', ...head })
+      const more = () => {
+        while (!response.destroyed && sent < 256 * 1024 * 1024) {
+          sent += part.length
+          if (!response.write(part)) return void response.once('drain', more)
+        }
+      }
+      response.once('close', () => {
+        ended = true
+      })
+      more()
+    })
+    const result = await restSessionInfo({
+      baseUrl: server.url,
+      ...{ authorization: KEY, token: TOKEN, timeoutMs: 5_000 },
+    }).ask()
+    await expect.poll(() => ended).toBe(true)
+    return { result, sent }
+  }
+
+  test('a body without end is read for 64 KB, and its connection is closed', async () => {
+    const { result, sent } = await flooded({}, Buffer.alloc(64 * 1024, ' '))
+    expect(result).toMatchObject({ ok: false, problem: { message: expect.stringContaining('more than 65536 bytes') } })
+    // What lay in the buffers of both ends; not what the server would have sent.
+    expect(sent).toBeLessThan(32 * 1024 * 1024)
+  })
+
+  test('nothing is inflated', async () => {
+    const bomb = gzipSync(Buffer.alloc(20 * 1024 * 1024, ' '))
+    expect(bomb.length).toBeLessThan(FROM_REST_PROXY.answerBytes)
+    const { result, requests } = await asked((_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }).end(bomb)
+    })
+    expect(requests[0]?.headers['accept-encoding']).toBe('identity')
+    expect(result).toMatchObject({ ok: false, problem: { message: expect.stringContaining('it is compressed') } })
+  })
+
+  test('a body that comes a byte at a time is given up with the question', async () => {
+    let closed = false
+    const drip: Answer = (_, response) => {
+      response.writeHead(200)
+      const timer = setInterval(() => response.write(' '), 20)
+      response.once('close', () => {
+        clearInterval(timer)
+        closed = true
+      })
+    }
+    await using server = await httpServer(drip)
+    const question = { baseUrl: server.url, authorization: KEY, token: TOKEN, timeoutMs: 200 }
+    const result = await restSessionInfo(question).ask()
+    expect(result).toMatchObject({ ok: false, problem: { message: expect.stringContaining('did not answer within') } })
+    await expect.poll(() => closed, 'its connection is closed').toBe(true)
+  })
+})
+
+test.each([301, 302, 303, 307, 308])('%i: a redirect is not followed', async (status) => {
+  let followed = 0
+  await using elsewhere = await httpServer((request, response, body) => {
+    followed++
+    json(200, INFO)(request, response, body)
+  })
+  const { result } = await asked((_, response) => response.writeHead(status, { location: elsewhere.url }).end())
+  expect(result).toMatchObject({
+    ok: false,
+    problem: { message: expect.stringContaining(`answered ${status} to GET /v10/gateway/bot, and redirects are not`) },
+  })
+  expect(followed).toBe(0)
+})
+
+test('429 for years: asked again after ten minutes', async () => {
+  const { result } = await asked(json(429, { retry_after: 1e12 }))
+  expect(result).toMatchObject({ ok: false, problem: { reason: 'RestProxyRateLimited', retryAfterMs: 600_000 } })
+})
+
+test.each(['line-1-of-a-key\nline-2-of-a-key', 'a\u0000b-secret', 'ключ-secret'])(
+  'a key that cannot be a header is in no message: %j',
+  async (authorization) => {
+    const { result, text } = await asked(json(200, INFO), authorization)
+    expect(result.ok).toBe(false)
+    for (const part of ['line-1', 'line-2', 'secret', 'ключ']) expect(text).not.toContain(part)
+  },
+)
+
+test('what a body begins with is in no message', async () => {
+  const { text } = await asked(json(200, 'internal-secret: 12345'))
+  expect(text).not.toContain('internal')
 })
