@@ -67,7 +67,7 @@ export class ConflictError extends ApiError {
   override readonly kind = 'Conflict'
 }
 
-/** 400 or 422: the object is refused; `causes` say which fields and why. Repeating it changes nothing. */
+/** 400, 422, or a 500 that says that an applied object has no type: the object is refused; `causes` say which fields and why. Repeating it changes nothing. */
 export class InvalidError extends ApiError {
   override readonly name = 'InvalidError'
   override readonly kind = 'Invalid'
@@ -153,6 +153,9 @@ const CLASS_BY_REASON: Readonly<Record<string, ApiErrorClass>> = {
 /** The class for an answer of the server (HTTP status and its Status object, or an ERROR event of a watch). */
 export function apiErrorOf(failure: ApiFailure & { readonly code: number }): ApiError {
   const byReason = failure.reason === undefined ? undefined : CLASS_BY_REASON[failure.reason]
+  // A part of an object that no field of the API can hold: the server says 500, and would say so for ever.
+  if (failure.code === 500 && failure.message.includes('failed to create typed patch object'))
+    return new InvalidError(failure)
   const chosen = byReason ?? CLASS_BY_CODE[failure.code] ?? (failure.code >= 500 ? UnavailableError : ApiError)
   return new chosen(failure)
 }

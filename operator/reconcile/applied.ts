@@ -8,6 +8,11 @@ interface Named {
 export class Applied {
   readonly #hashes = new Map<string, string>()
 
+  /** Whether something of this name was applied, and is still what it was. */
+  knows(kind: string, name: string): boolean {
+    return this.#hashes.has(`${kind}/${name}`)
+  }
+
   differs(kind: string, manifest: Named): boolean {
     return this.#hashes.get(`${kind}/${manifest.metadata.name}`) !== hashOf(manifest)
   }

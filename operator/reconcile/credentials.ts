@@ -1,5 +1,6 @@
 import type { Reason } from '../../src/api/conditions.ts'
 import type { ShardCluster } from '../../src/api/shard-cluster.ts'
+import { formOf, formProblem } from '../../src/domain/secret-form.ts'
 import { sinkSecrets } from '../../src/domain/sink-secrets.ts'
 import type { ObjectClient } from '../kube/apply.ts'
 import { secrets } from '../kube/resources.ts'
@@ -7,6 +8,9 @@ import { secretValue } from '../kube/secret-value.ts'
 import { readKeySecret, type SharderKey } from '../manifests/key-secret.ts'
 import { keySecretName } from '../manifests/names.ts'
 import type { SecretObject } from './objects.ts'
+import { notOurs, strangerOf } from './ownership.ts'
+
+type Reference = ShardCluster['spec']['tokenSecretRef']
 
 /** What a ShardCluster's Secrets say. Lives in memory only. */
 export interface Credentials {
@@ -35,44 +39,51 @@ export async function readCredentials(
     return known
   }
   const values: string[] = []
-  for (const { field, ref } of references(cluster)) {
+  for (const { field, where, ref } of references(cluster)) {
     const secret = await secretNamed(ref.name)
     if (!secret)
       return missing(
         'SecretNotFound',
-        `${field} names the Secret ${ref.name}, which does not exist in namespace ${namespace}: create it.`,
+        `${where} names the Secret ${ref.name}, which does not exist in namespace ${namespace}: create it.`,
       )
     const value = secretValue(secret, ref.key)
-    if (value === '')
-      return missing(
-        'SecretKeyMissing',
-        `${field} names the key ${ref.key} of the Secret ${ref.name}, which is missing or empty: add it.`,
-      )
+    const named = `${where} names the key ${ref.key} of the Secret ${ref.name}, which`
+    if (value === '') return missing('SecretKeyMissing', `${named} is missing or empty: add it.`)
+    const wrong = formProblem(value, formOf(field))
+    if (wrong !== undefined) return missing('SecretInvalid', `${named} ${wrong}: correct it.`)
     values.push(value)
   }
+  const keySecret = await secretNamed(keySecretName(cluster))
+  const stranger = keySecret && strangerOf(keySecret, cluster)
+  if (stranger !== undefined) return missing('ApplyFailed', notOurs('Secret', keySecretName(cluster), stranger))
   const [token = '', restAuthorization] = values
   return {
     ok: true,
     credentials: {
       token,
       restAuthorization: cluster.spec.rest.authorizationSecretRef ? restAuthorization : undefined,
-      key: readKeySecret(await secretNamed(keySecretName(cluster))),
+      key: readKeySecret(keySecret),
     },
   }
 }
 
 const missing = (reason: Reason, message: string): CredentialsAnswer => ({ ok: false, problem: { reason, message } })
 
-/** The token first, then the REST proxy's key; those of the sinks and of the API are only checked for being there. */
-function references({ spec }: ShardCluster) {
+/**
+ * The token first, then the REST proxy's key; those of the sinks and of the API are only checked for being there, and for
+ * their form. `where` is the field in words.
+ */
+function references({ spec: { tokenSecretRef, rest, events, api } }: ShardCluster) {
+  const own = (field: string, ref: Reference | undefined) => (ref ? [{ field, where: field, ref }] : [])
   return [
-    { field: 'spec.tokenSecretRef', ref: spec.tokenSecretRef },
-    ...(spec.rest.authorizationSecretRef
-      ? [{ field: 'spec.rest.authorizationSecretRef', ref: spec.rest.authorizationSecretRef }]
-      : []),
-    ...spec.events.flatMap((sink) =>
-      sinkSecrets(sink).map(({ field, ref }) => ({ field: `${field} of the sink ${sink.name} in spec.events`, ref })),
+    ...own('spec.tokenSecretRef', tokenSecretRef),
+    ...own('spec.rest.authorizationSecretRef', rest.authorizationSecretRef),
+    ...events.flatMap((sink) =>
+      sinkSecrets(sink).map(({ field, ref }) => ({
+        ...{ field, ref },
+        where: `${field} of the sink ${sink.name} in spec.events`,
+      })),
     ),
-    ...(spec.api ? [{ field: 'spec.api.authorizationSecretRef', ref: spec.api.authorizationSecretRef }] : []),
+    ...own('spec.api.authorizationSecretRef', api?.authorizationSecretRef),
   ]
 }

@@ -21,6 +21,7 @@ import type { Fleets } from './fleets.ts'
 import { statusOfInvalid } from './invalid.ts'
 import { ordinalOf, type PodObject, type StatefulSetObject } from './objects.ts'
 import type { Heard, Observed } from './observed.ts'
+import { notOurs, strangerOf } from './ownership.ts'
 
 export interface ReconcilerOptions {
   readonly client: ObjectClient
@@ -51,7 +52,7 @@ interface Memory {
 
 type Problem = NonNullable<Observed['refused']>
 
-/** A child that was refused is tried again at this pace, in milliseconds: a quota or an admission rule may have changed. */
+/** A child that was refused, or that is somebody else's, is tried again at this pace, in milliseconds: a quota or an admission rule may have changed. */
 const REFUSED_AGAIN_MS = 15_000
 
 /** Characters of a refusal in a condition: the API server may quote a whole pod template. */
@@ -183,41 +184,59 @@ export class Reconciler {
     return answer
   }
 
-  /** @returns what the API server said of a child that it will not have. Throws what may pass by itself. */
+  /** @returns what keeps a child from being what it shall be. Throws what may pass by itself. */
   async #applyChildren(
     plan: Plan,
-    { metadata: { namespace, generation = 0 } }: ShardCluster,
+    cluster: ShardCluster,
     memory: Memory,
     signal: AbortSignal,
     logger: Logger,
   ): Promise<Problem | undefined> {
+    const { namespace, generation = 0 } = cluster.metadata
     const { client, clock } = this.#options
     const { refused } = memory
     if (refused && refused.generation === generation && clock.now() < refused.until) return refused.problem
     memory.refused = undefined
-    try {
-      for (const { resource, manifest } of plan.apply) {
-        const { kind } = resource
-        if (!memory.applied.differs(kind, manifest)) continue
-        // Before it is sent: what somebody does to it while the answer is on its way must make it forgotten again.
-        memory.applied.remember(kind, manifest)
-        await client.apply(resource, manifest, { signal }).catch((error: unknown) => {
-          memory.applied.forget(kind, manifest.metadata.name)
-          throw error
-        })
-        logger.info({ kind, object: manifest.metadata.name }, 'applied')
-        if (kind === 'Secret') memory.credentials = undefined
-      }
-    } catch (error) {
-      if (!(error instanceof InvalidError || error instanceof ForbiddenError)) throw error
-      logger.warn({ err: error }, 'the API server refuses a child')
-      const why = error.message.slice(0, LONGEST_REFUSAL)
-      const problem: Problem = { reason: 'ApplyFailed', message: `The API server refuses a child: ${why}` }
+    for (const child of plan.apply) {
+      const problem = await this.#applyChild(child, cluster, memory, signal, logger)
+      if (!problem) continue
       memory.refused = { problem, generation, until: clock.now() + REFUSED_AGAIN_MS }
       return problem
     }
     for (const { resource, name, uid } of plan.remove)
       await client.delete(resource, { namespace, name }, { uid, signal })
+    return undefined
+  }
+
+  async #applyChild(
+    { resource, manifest }: Plan['apply'][number],
+    cluster: ShardCluster,
+    memory: Memory,
+    signal: AbortSignal,
+    logger: Logger,
+  ): Promise<Problem | undefined> {
+    const { client } = this.#options
+    const { kind } = resource
+    const { name } = manifest.metadata
+    if (!memory.applied.differs(kind, manifest)) return undefined
+    if (!memory.applied.knows(kind, name)) {
+      const there = await client.get(resource, { namespace: cluster.metadata.namespace, name }, { signal })
+      const stranger = there && strangerOf(there, cluster)
+      if (stranger !== undefined) return { reason: 'ApplyFailed', message: notOurs(kind, name, stranger) }
+    }
+    // Before it is sent: what somebody does to it while the answer is on its way must make it forgotten again.
+    memory.applied.remember(kind, manifest)
+    try {
+      await client.apply(resource, manifest, { signal })
+    } catch (error) {
+      memory.applied.forget(kind, name)
+      if (!(error instanceof InvalidError || error instanceof ForbiddenError)) throw error
+      logger.warn({ err: error }, 'the API server refuses a child')
+      const why = error.message.slice(0, LONGEST_REFUSAL)
+      return { reason: 'ApplyFailed', message: `The API server refuses a child: ${why}` }
+    }
+    logger.info({ kind, object: name }, 'applied')
+    if (kind === 'Secret') memory.credentials = undefined
     return undefined
   }
 

@@ -51,6 +51,7 @@ export const REASONS = {
   InvalidSpec: 'InvalidSpec',
   SecretNotFound: 'SecretNotFound',
   SecretKeyMissing: 'SecretKeyMissing',
+  SecretInvalid: 'SecretInvalid',
   TokenRejected: 'TokenRejected',
   InvalidIntents: 'InvalidIntents',
   DisallowedIntents: 'DisallowedIntents',

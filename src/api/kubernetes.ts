@@ -22,18 +22,50 @@ export const dnsLabel = z
     'must be lower case letters, digits and "-", and begin and end with a letter or digit',
   )
 
-/** An http or https URL. A CEL-free pattern, so that the API server and a manifest on disk get the same answer. */
+/**
+ * A URL that a request may be sent to: http or https, without user and password, which belong into a Secret. CEL-free
+ * patterns, so that the API server and a manifest on disk get the same answer.
+ */
 export const httpUrl = z
   .string()
   .max(2048)
-  .regex(/^https?:\/\/[^\s/?#]+/, 'must be an http:// or https:// URL')
+  .regex(
+    /^https?:\/\/[^\s/?#@\\]+(?:[/?#]\S*)?$/,
+    'must be an http:// or https:// URL without user and password: put those into a Secret',
+  )
+
+/** A URL that paths are added to: neither a query nor a fragment may come before them. */
+export const httpBaseUrl = z
+  .string()
+  .max(2048)
+  .regex(
+    /^https?:\/\/[^\s/?#@\\]+(?:\/[^\s?#@\\]*)?$/,
+    'must be an http:// or https:// URL without user, password, query and fragment',
+  )
+
+/** https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names */
+const subdomain = z
+  .string()
+  .min(1)
+  .max(253)
+  .regex(
+    /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
+    'must be the name of a Secret: lower case letters, digits, "-" and "."',
+  )
+
+/** https://kubernetes.io/docs/concepts/configuration/secret/#restriction-names-data */
+const secretKey = z
+  .string()
+  .min(1)
+  .max(253)
+  .regex(/^[-._a-zA-Z0-9]+$/, 'must be the key of a Secret: letters, digits, "-", "_" and "."')
 
 /** A key of a Secret in the ShardCluster's namespace. */
 export const secretKeyRef = (defaultKey: string, about: string) =>
   z
     .strictObject({
-      name: z.string().min(1).max(253).describe('Name of a Secret in the same namespace.'),
-      key: z.string().min(1).max(253).default(defaultKey).describe('Key in that Secret.'),
+      name: subdomain.describe('Name of a Secret in the same namespace.'),
+      key: secretKey.default(defaultKey).describe('Key in that Secret.'),
     })
     .describe(about)
 

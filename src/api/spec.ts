@@ -1,7 +1,8 @@
 import { z } from 'zod'
+import { MAX_SHARDS } from '../limits.ts'
 import { INTENT_NAMES, MAX_INTENTS } from './intents.ts'
 import {
-  httpUrl,
+  httpBaseUrl,
   INT_OR_STRING,
   PRESERVE_UNKNOWN,
   podPart,
@@ -12,11 +13,10 @@ import {
 import { sinkSchema } from './sinks.ts'
 
 export const MAX_WORKERS = 1_000
-export const MAX_SHARDS = 100_000
 
 const rest = z
   .strictObject({
-    baseUrl: httpUrl.describe(
+    baseUrl: httpBaseUrl.describe(
       'Base URL of the REST proxy that all requests to Discord go through, without /v10 and without a slash at the end. Requests go to <baseUrl>/v10/...',
     ),
     authorizationSecretRef: secretKeyRef(

@@ -1,6 +1,7 @@
 import { type Document, isMap, isPair, LineCounter, type Node, parseAllDocuments } from 'yaml'
 import { z } from 'zod'
 import { API_VERSION, KIND, type ShardCluster, shardClusterSchema } from '../api/shard-cluster.ts'
+import { formOf, formProblem } from '../domain/secret-form.ts'
 import { shardCountProblem } from '../domain/shard-count.ts'
 
 /** The manifest cannot be used. The message names the file, the line, what is wrong and what to do. */
@@ -58,7 +59,7 @@ export function parseManifest(text: string, file: string): Manifest {
   return { clusters, secrets }
 }
 
-/** The value a reference points to. @throws ManifestError that says which Secret or key is missing. */
+/** The value a reference points to. @throws ManifestError that says which Secret or key is missing or ill-formed. */
 export function secretValue({ secrets }: Manifest, ref: { name: string; key: string }, field: string): string {
   const secret = secrets.get(ref.name)
   if (!secret)
@@ -70,6 +71,9 @@ export function secretValue({ secrets }: Manifest, ref: { name: string; key: str
     throw new ManifestError(
       `${field} names the key ${ref.key} of the Secret ${ref.name}, which it does not have: add it under stringData`,
     )
+  const wrong = formProblem(value, formOf(field))
+  if (wrong !== undefined)
+    throw new ManifestError(`${field} names the key ${ref.key} of the Secret ${ref.name}, which ${wrong}: correct it`)
   return value
 }
 

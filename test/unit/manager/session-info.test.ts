@@ -200,7 +200,7 @@ describe('an answer without bounds', () => {
     const question = { baseUrl: server.url, authorization: KEY, token: TOKEN, timeoutMs: 200 }
     const result = await restSessionInfo(question).ask()
     expect(result).toMatchObject({ ok: false, problem: { message: expect.stringContaining('did not answer within') } })
-    await expect.poll(() => closed, 'its connection is closed').toBe(true)
+    await expect.poll(() => closed).toBe(true)
   })
 })
 

@@ -7,7 +7,7 @@ import { service } from '../../../operator/manifests/service.ts'
 import { statefulSet } from '../../../operator/manifests/stateful-set.ts'
 import { decide } from '../../../operator/reconcile/decide.ts'
 import { MAX_NAME_LENGTH } from '../../../src/api/shard-cluster.ts'
-import { MAX_SHARDS } from '../../../src/api/spec.ts'
+import { MAX_SHARDS } from '../../../src/limits.ts'
 import { parseWorkerEnvironment, WORKER_RUNTIME } from '../../../src/protocol/worker-settings.ts'
 import { cluster, KEY, observed, REST_AUTHORIZATION, TOKEN } from './world.ts'
 
