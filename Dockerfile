@@ -31,4 +31,5 @@ USER 65532:65532
 # kept here, for the very user that runs it (the cache is one of each user).
 ENV NODE_COMPILE_CACHE=/app/.compile-cache
 RUN ["node", "/app/src/cli/main.ts", "compile-cache"]
-ENTRYPOINT ["node", "/app/src/cli/main.ts"]
+# Otherwise SIGUSR1 would open a debugger in a process that holds tokens and keys.
+ENTRYPOINT ["node", "--disable-sigusr1", "/app/src/cli/main.ts"]

@@ -7,7 +7,7 @@ import { onPath, run } from '../test/support/cluster/run.ts'
 const log = progressLog('lint')
 const helm = (await onPath('helm')) ? 'helm' : join(await kitBinaries(['helm'], log), 'helm')
 const chart = join(import.meta.dirname, '..', 'charts', 'shardcluster')
-const optional = ['simulator', 'restProxy', 'sampleBot', 'networkPolicy', 'networkPolicy.workers']
+const optional = ['simulator', 'restProxy', 'sampleBot']
 const monitoring = ['serviceMonitor', 'workers', 'prometheusRule', 'dashboard'].map((part) => `monitoring.${part}`)
 const everything = [...optional, ...monitoring].flatMap((part) => ['--set', `${part}.enabled=true`])
 for (const values of [[], everything]) console.log((await run(helm, ['lint', '--strict', chart, ...values])).trim())

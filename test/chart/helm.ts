@@ -8,7 +8,7 @@ export const CHART = join(import.meta.dirname, '..', '..', 'charts', 'shardclust
 /** Everything that can be switched on and needs nothing but Kubernetes, in one release. */
 export const EVERYTHING = {
   replicas: 2,
-  networkPolicy: { enabled: true, workers: { enabled: true } },
+  networkPolicy: { enabled: true, workers: { enabled: true, namespaces: ['system'] } },
   restProxy: { enabled: true },
   simulator: { enabled: true },
   sampleBot: { enabled: true },

@@ -69,7 +69,8 @@ describe('every pod', async () => {
 })
 
 test('the operator understands what its environment says', async () => {
-  const objects = await render({ watchNamespaces: ['one', 'two'], logLevel: 'debug' })
+  const allowedHosts = ['.svc', '*.example.com', 'proxy', '10.0.0.0/8', '10.1.2.3', 'fd00::/8', '2001:db8::7']
+  const objects = await render({ watchNamespaces: ['one', 'two'], logLevel: 'debug', rest: { allowedHosts } })
   const { args, env = [], ports } = container(objects, 'shardcluster')
   expect(args).toEqual(['operator'])
   const config = parseConfig(Object.fromEntries(env.map(({ name, value }) => [name, value ?? `the pod's ${name}`])))
@@ -77,6 +78,7 @@ test('the operator understands what its environment says', async () => {
     namespace: "the pod's SHARDCLUSTER_NAMESPACE",
     podName: "the pod's POD_NAME",
     watchNamespaces: ['one', 'two'],
+    restHosts: allowedHosts,
     workerImage: 'shardcluster:0.2.0',
     workerImagePullPolicy: 'IfNotPresent',
     httpPort: ports?.[0]?.containerPort,
@@ -95,6 +97,7 @@ test('without chosen namespaces it watches all', async () => {
   const { env = [] } = container(await render(), 'shardcluster')
   const config = parseConfig(Object.fromEntries(env.map(({ name, value }) => [name, value])))
   expect(config.watchNamespaces).toEqual([])
+  expect(config.restHosts).toEqual([])
 })
 
 test('the lease it is told of is the lease it may write', async () => {

@@ -23,7 +23,12 @@ const RENDERED = [
       ],
       priorityClassName: 'system-cluster-critical',
       extraEnv: [{ name: 'NODE_EXTRA_CA_CERTS', value: '/etc/ca.pem' }],
-      networkPolicy: { enabled: true, workers: { enabled: true, egress: [{ ports: [{ port: 4222 }] }] } },
+      rest: { allowedHosts: ['.svc', '10.0.0.0/8'] },
+      networkPolicy: {
+        metricsFrom: [{ namespaceSelector: { matchLabels: { name: 'monitoring' } } }],
+        operator: { egress: [{ ports: [{ port: 3000 }] }] },
+        workers: { egress: [{ ports: [{ port: 4222 }] }] },
+      },
     },
   ],
 ] as const

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { shardClusterSchema } from '../../src/api/shard-cluster.ts'
+import { NO_HOST_RULES } from '../unit/operator/no-host-rules.ts'
 import { CHART, helm, MONITORED, render } from './helm.ts'
 
 interface Schema {
@@ -78,12 +79,36 @@ describe('refused with the path', () => {
       { networkPolicy: { workers: { namespaces: ['Bots'] } } },
       /\/networkPolicy\/workers\/namespaces\/0.*does not match/,
     ],
+    [{ networkPolicy: { enabled: 'auto' } }, /\/networkPolicy\/enabled.*got string, want boolean/],
+    [{ networkPolicy: { workers: { enabled: 'yes' } } }, /\/networkPolicy\/workers\/enabled.*must be one of/],
+    [{ networkPolicy: { except: '169.254.0.0/16' } }, /\/networkPolicy\/except.*got string, want array/],
+    [{ networkPolicy: { except: ['169.254.169.254'] } }, /\/networkPolicy\/except\/0.*does not match/],
+    [{ networkPolicy: { except: ['169.254.0.256/16'] } }, /\/networkPolicy\/except\/0.*does not match/],
+    // The API server takes no exception that leaves nothing.
+    [{ networkPolicy: { except: ['0.0.0.0/0'] } }, /\/networkPolicy\/except\/0.*does not match/],
+    [{ networkPolicy: { except: ['fe80::/129'] } }, /\/networkPolicy\/except\/0.*does not match/],
+    [{ networkPolicy: { dnsPorts: [] } }, /\/networkPolicy\/dnsPorts.*minItems/],
+    [{ networkPolicy: { operator: { apiServer: { ports: ['https'] } } } }, /\/apiServer\/ports\/0.*want integer/],
+    [{ networkPolicy: { operator: { ingress: [] } } }, /\/networkPolicy\/operator.*additional properties 'ingress'/],
+    [{ networkPolicy: { restProxy: { egress: {} } } }, /\/networkPolicy\/restProxy\/egress.*got object, want array/],
+    [{ rest: { hosts: [] } }, /\/rest.*additional properties 'hosts'/],
+    [{ rest: { allowedHosts: '.svc' } }, /\/rest\/allowedHosts.*got string, want array/],
     [{ simulator: { timeScale: 0 } }, /\/simulator\/timeScale.*exclusiveMinimum/],
     [{ simulator: { identifyWindowMilliseconds: 10 } }, /\/simulator\/identifyWindowMilliseconds.*minimum/],
     [{ restProxy: { discordUrl: 'discord.com' } }, /\/restProxy\/discordUrl.*does not match pattern/],
   ]
   test.for(REFUSED)('%j', async ([given, sentence]) => {
     await expect(render(given)).rejects.toThrow(sentence)
+  })
+})
+
+describe('hosts of REST proxies', () => {
+  test.for(NO_HOST_RULES)('%s is none', async (host) => {
+    await expect(render({ rest: { allowedHosts: [host] } })).rejects.toThrow(/\/rest\/allowedHosts\/0/)
+  })
+
+  test('with a comma are two, and must be written as two', async () => {
+    await expect(render({ rest: { allowedHosts: ['a,b'] } })).rejects.toThrow(/\/rest\/allowedHosts\/0/)
   })
 })
 
