@@ -20,6 +20,12 @@ export interface WatchOptions {
 const REFRESH_MS = 5 * 60_000
 
 /**
+ * As long as nothing was ever answered, failures make the pause no longer than this, in milliseconds: without it no
+ * worker can be told where to connect, and sessions live for 90 s.
+ */
+const FIRST_ANSWER_MS = 20_000
+
+/**
  * What the REST proxy of one ShardCluster says, asked for again every few minutes. It is shown to nobody but this
  * ShardCluster: another one of the same bot may trust another proxy.
  */
@@ -92,7 +98,7 @@ export class SessionInfoWatch {
     }
     const pause = answer.ok
       ? this.#untilRefresh()
-      : backoffDelay(this.#failures, { baseMs: 2_000, capMs: REFRESH_MS, random })
+      : backoffDelay(this.#failures, { baseMs: 2_000, capMs: this.info ? REFRESH_MS : FIRST_ANSWER_MS, random })
     const atLeast = answer.ok ? 0 : (answer.problem.retryAfterMs ?? 0)
     this.#refreshing = clock.after(Math.max(pause, atLeast), () => this.refresh())
     onAnswer(answer.ok ? answer.info : undefined)
