@@ -20,6 +20,7 @@ import { WorkQueue } from './kube/workqueue.ts'
 import { Fleets } from './reconcile/fleets.ts'
 import type { PodObject } from './reconcile/objects.ts'
 import { Reconciler } from './reconcile/reconciler.ts'
+import { restWay } from './rest-hosts.ts'
 
 export interface LeadOptions {
   readonly config: OperatorConfig
@@ -63,11 +64,20 @@ export async function lead(options: LeadOptions, term: number, signal: AbortSign
     metrics,
   })
   const agent = workerAgent()
+  await using rest = restWay(config.restHosts)
   const lanes = new Lanes({ clock, random, logger, leadingSince: clock.now() })
   const onChange = (key: string) => queue.addAfter(key, FLEET_PACE_MS)
   const client = new ObjectClient(transport, FIELD_MANAGER)
   const shared = { clock, random, logger, client }
-  const fleets = new Fleets({ ...shared, lanes, dispatcher: agent, metrics: managerMetrics, term, onChange })
+  const fleets = new Fleets({
+    ...shared,
+    lanes,
+    restWay: rest,
+    dispatcher: agent,
+    metrics: managerMetrics,
+    term,
+    onChange,
+  })
   const reconciler = new Reconciler({
     client,
     events,

@@ -42,6 +42,8 @@ export interface RestWay {
   readonly dispatcher: Dispatcher
   /** Why this host must not be asked, in a sentence; undefined: it may. What a name leads to is for the dispatcher to see. */
   readonly problem: (baseUrl: string) => string | undefined
+  /** What an error of the dispatcher means, in a sentence; undefined: nothing that it knows. */
+  readonly explain?: (error: unknown, baseUrl: string) => string | undefined
 }
 
 /** https://discord.com/developers/docs/events/gateway#get-gateway-bot; zod drops whatever else there is. */
@@ -74,6 +76,8 @@ export function restSessionInfo(options: RestOptions, way?: RestWay): SessionInf
       } catch (error) {
         if (late.aborted)
           return unavailable(`The REST proxy at ${baseUrl} did not answer within ${timeoutMs / 1000} s.`)
+        const explained = way?.explain?.(error, baseUrl)
+        if (explained !== undefined) return unavailable(explained)
         if (error instanceof TooLarge)
           return unavailable(
             `The REST proxy at ${baseUrl} answered GET /v10/gateway/bot with more than ${FROM_REST_PROXY.answerBytes} bytes: check rest.baseUrl.`,
