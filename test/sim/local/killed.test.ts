@@ -76,8 +76,15 @@ describe('a local run', () => {
     const workers = descendants(program.child.pid ?? 0)
     // Workers that do not answer: without a second Ctrl-C it waits until their grace is over.
     for (const pid of workers) process.kill(pid, 'SIGSTOP')
-    await expect.poll(() => program.child.kill('SIGINT') && program.child.exitCode).toBe(130)
-    for (const pid of workers) process.kill(pid, 'SIGKILL')
+    try {
+      const interrupted = () => {
+        program.child.kill('SIGINT')
+        return program.child.exitCode
+      }
+      await expect.poll(interrupted, { timeout: 10_000 }).toBe(130)
+    } finally {
+      for (const pid of workers) process.kill(pid, 'SIGKILL')
+    }
     expect(Object.values(folders).map((folder) => readdirSync(folder))).toEqual([[], []])
   })
 })
