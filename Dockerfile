@@ -1,5 +1,6 @@
 # One image for every command: docker run <image> operator | sharder | rest-proxy | simulator.
-# Any image with Node 24 and npm serves as the base.
+# Any image with Node 24 and npm serves as the base. The tag is for trying things out and follows its fixes; a release
+# gives the image that the tag is that day by its digest, and says which it was (docs/releasing.md).
 ARG BASE_IMAGE=node:24-trixie-slim
 
 FROM ${BASE_IMAGE} AS dependencies
