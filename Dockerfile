@@ -1,5 +1,6 @@
 # One image for every command: docker run <image> operator | sharder | rest-proxy | simulator.
-# Any image with Node 24 and npm serves as the base.
+# Any image with Node 24 and npm serves as the base. The tag is for trying things out and follows its fixes; a release
+# gives the image that the tag is that day by its digest, and says which it was (docs/releasing.md).
 ARG BASE_IMAGE=node:24-trixie-slim
 
 FROM ${BASE_IMAGE} AS dependencies
@@ -7,9 +8,9 @@ WORKDIR /app
 # npm takes its registry from the environment: give it here where packages come from a mirror.
 ARG npm_config_registry
 COPY package.json package-lock.json ./
-# No install scripts: none of the dependencies needs one. Types and source maps are half of what is installed and
-# are never read at run time.
-RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund --no-update-notifier \
+# No install scripts: none of the dependencies needs one. Optional packages are Node, which the base image has, and a
+# decompressor that Node has itself. Types and source maps are half of what is installed and are never read at run time.
+RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund --no-update-notifier \
  && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete
 
 FROM ${BASE_IMAGE}

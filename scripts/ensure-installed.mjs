@@ -13,26 +13,33 @@ const stamp = join(root, 'node_modules', '.installed')
 const wanted = createHash('sha256')
   .update(readFileSync(join(root, 'package-lock.json')))
   .digest('hex')
-const node = join(root, 'node_modules', '.bin', 'node')
+// Node itself is one of the packages, where there is one for this platform; elsewhere the one that runs this will do.
+const NODE = 24
+const hasNode = () =>
+  existsSync(join(root, 'node_modules', '.bin', 'node')) || Number(process.versions.node.split('.')[0]) >= NODE
 
-const installed = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && existsSync(node)
+const installed = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && hasNode()
 
 if (!installed()) {
   console.error('Installing the packages of package-lock.json (once) ...')
   const npm = process.env['npm_execpath']
   const [command, first] = npm ? [process.execPath, [npm]] : ['npm', []]
-  // `ci` takes exactly what is locked. Development packages too, whatever NODE_ENV says: Node itself is one of them.
-  const { status } = spawnSync(
-    command,
-    [...first, 'ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'],
-    {
-      cwd: root,
-      stdio: ['ignore', 'inherit', 'inherit'],
-    },
-  )
+  // `ci` takes exactly what is locked, checks it, and runs none of its scripts: no package here needs one.
+  const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+  // Development packages too, whatever NODE_ENV says, and those of one platform: Node is such a package.
+  const { status } = spawnSync(command, [...first, 'ci', '--include=dev', '--include=optional', ...flags], {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
   if (status !== 0) {
     console.error('npm ci failed: see above. The packages come from the registry that npm is configured for.')
     process.exit(status ?? 1)
+  }
+  if (!hasNode()) {
+    console.error(
+      `package-lock.json has no Node for ${process.platform}-${process.arch}, and this is ${process.version}: install Node ${NODE} and try again.`,
+    )
+    process.exit(1)
   }
   writeFileSync(stamp, wanted)
 }

@@ -96,7 +96,7 @@ export async function startSharder(settings: WorkerSettings, logger: Logger): Pr
 
 /**
  * The sharder's program: starts a worker from the environment, prints `{"listening": port}`, and drains on SIGTERM,
- * SIGINT, or when the parent that holds its IPC channel is gone. Resolves when it has drained.
+ * SIGINT, SIGHUP, or when the parent that holds its IPC channel is gone. Resolves when it has drained.
  */
 export async function runSharder(environment: Record<string, string | undefined> = process.env): Promise<void> {
   const settings = parseWorkerEnvironment(environment)
@@ -105,6 +105,8 @@ export async function runSharder(environment: Record<string, string | undefined>
   process.stdout.write(`${JSON.stringify({ listening: sharder.port })}\n`)
   const orphaned = await new Promise<boolean>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(false))
+    // The terminal is gone. A shell and the kernel may each say so, and the second must not end what the first began.
+    process.on('SIGHUP', () => resolve(false))
     process.once('disconnect', () => resolve(true))
   })
   await sharder.drain(orphaned)

@@ -1,9 +1,11 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { type BotApi, startBotApi } from '../bot-api/server.ts'
 import { startDemo } from '../local/demo.ts'
+import { removeLeftOvers } from '../local/left-overs.ts'
 import { ManifestError } from '../local/manifest.ts'
 import { runManifest } from '../local/run.ts'
 import { RunDirectory } from '../local/run-directory.ts'
+import { runFolders } from '../local/run-folders.ts'
 import { sessionsFolder } from '../local/session-files.ts'
 import { systemClock } from '../support/clock.ts'
 import { createLogger } from '../support/logger.ts'
@@ -27,6 +29,9 @@ export function localCommand(): Command {
         .default(0),
     )
     .action(async (file: string | undefined, { logLevel, apiPort }: { logLevel: string; apiPort: number }) => {
+      // A terminal that is gone takes no more lines: that must not keep shards from being closed as they should.
+      for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+      tidyUp()
       const logger = createLogger('bot-api', logLevel)
       const botApi = await startBotApi({ host: '127.0.0.1', port: apiPort, clock: systemClock, logger })
       try {
@@ -35,6 +40,12 @@ export function localCommand(): Command {
         await botApi.close()
       }
     })
+}
+
+/** Tokens and keys of runs that were killed do not wait for a day on which somebody looks. */
+function tidyUp(): void {
+  for (const path of removeLeftOvers(runFolders(process.env)))
+    process.stdout.write(`Removed ${path}: a run that was killed had left it behind.\n`)
 }
 
 function portOf(text: string): number {

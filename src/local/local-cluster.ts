@@ -185,7 +185,7 @@ export class LocalCluster {
       stateDirectory: directory.folder(`${this.name}/state-${settings.workerId}-${++this.#workersEver}`),
       authorization: this.#authorization,
       dispatcher,
-      logFile: directory.file(`${this.name}-${settings.workerId}.log`),
+      logFile: directory.log(`${this.name}-${settings.workerId}.log`),
       graceMs: this.#cluster.spec.worker.terminationGracePeriodSeconds * 1_000,
       onChange: () => this.observeSoon(),
       onTrouble,

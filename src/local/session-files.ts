@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { agedSession } from '../domain/saved-session.ts'
@@ -34,9 +34,13 @@ export function fileSessionStore(directory: string, clock: Clock, saveEveryMs: (
     },
     async save(ordinal, sessions) {
       await mkdir(directory, { recursive: true, mode: 0o700 })
+      // It may be older than this: only its owner may change that, so a folder of somebody else's is refused here.
+      await chmod(directory, 0o700)
       const path = join(directory, `sessions-${ordinal}.json`)
       const text = JSON.stringify({ savedAt: clock.date().getTime(), sessions })
-      await writeFile(`${path}.new`, text, { mode: 0o600 })
+      // Made anew: a file that is there already would keep its mode, and a link would be followed.
+      await rm(`${path}.new`, { force: true })
+      await writeFile(`${path}.new`, text, { mode: 0o600, flag: 'wx' })
       await rename(`${path}.new`, path)
     },
   }

@@ -99,7 +99,7 @@ export class WorkerProcess {
       },
     })
     this.#child = child
-    child.stderr?.pipe(createWriteStream(logFile, { flags: 'a' }))
+    child.stderr?.pipe(createWriteStream(logFile, { flags: 'a', mode: 0o600 }))
     if (child.stdout) createInterface({ input: child.stdout }).on('line', (line) => this.#heard(line, child))
     this.#exited = new Promise((resolve) => {
       child.once('error', (error) =>

@@ -18,5 +18,12 @@ export function createLogger(name: string, level = 'info', destination?: Destina
     timestamp: pino.stdTimeFunctions.isoTime,
     base: { pid: process.pid },
   }
-  return pino(options, destination ?? pino.destination({ dest: 2, sync: true }))
+  return pino(options, destination ?? standardError())
+}
+
+/** Nobody reads it any more (a terminal that was closed): what runs goes on, and ends as it should. */
+function standardError(): DestinationStream {
+  const stream = pino.destination({ dest: 2, sync: true })
+  stream.on('error', () => {})
+  return stream
 }

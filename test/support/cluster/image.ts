@@ -86,8 +86,9 @@ async function removeOlder(docker: Program, image: string): Promise<void> {
 
 /** The base image of an engine that can pull none: Debian with this project's own Node and this machine's npm. */
 async function offlineBase(log: Log): Promise<string> {
-  const node = join(ROOT, 'node_modules', 'node', 'bin', 'node')
-  if (!existsSync(node)) throw new Error(`${node} does not exist: run npm ci`)
+  const link = join(ROOT, 'node_modules', '.bin', 'node')
+  if (!existsSync(link)) throw new Error(`${link} does not exist: run npm ci`)
+  const node = realpathSync(link)
   // Below "npm run" npm says where it is. "npm root --global" does not: it answers for the Node that happens to run it.
   const entry = process.env['npm_execpath'] ?? (await run('sh', ['-c', 'command -v npm'])).trim()
   const npm = join(realpathSync(entry), '..', '..')

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -40,6 +40,20 @@ describe('sessions in files', () => {
     await store().save(0, [saved(0)])
     expect(await modeOf(folder)).toBe(0o700)
     expect(await modeOf(join(folder, 'sessions-0.json'))).toBe(0o600)
+  })
+
+  test('stay so in a folder that was open, and whatever lies where a file is written', async () => {
+    await mkdir(folder, { recursive: true, mode: 0o755 })
+    await chmod(folder, 0o755)
+    await writeFile(join(folder, 'sessions-0.json.new'), 'half a file', { mode: 0o644 })
+    const elsewhere = join(root, 'elsewhere')
+    await writeFile(elsewhere, 'precious')
+    await symlink(elsewhere, join(folder, 'sessions-1.json.new'))
+    for (const ordinal of [0, 1]) await store().save(ordinal, [saved(ordinal)])
+    expect(await modeOf(folder)).toBe(0o700)
+    for (const ordinal of [0, 1]) expect(await modeOf(join(folder, `sessions-${ordinal}.json`))).toBe(0o600)
+    expect(await readFile(elsewhere, 'utf8')).toBe('precious')
+    expect(await store().load()).toHaveLength(2)
   })
 
   test('are read as old as they are, of every worker; what is saved last of one is what stays', async () => {
