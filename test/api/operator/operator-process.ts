@@ -76,6 +76,8 @@ export async function startOperatorProcess(
         KUBECONFIG: kubeconfig,
         POD_NAME: podName,
         SHARDCLUSTER_WORKER_IMAGE: 'shardcluster:test',
+        // Everything is on this machine: its REST proxies as well.
+        SHARDCLUSTER_REST_HOSTS: '127.0.0.0/8',
       },
       ...{ SHARDCLUSTER_HTTP_PORT: String(port), SHARDCLUSTER_API_PORT: String(apiPort) },
       ...{ SHARDCLUSTER_LOG_LEVEL: 'trace', SHARDCLUSTER_LEASE_NAME: LEASE },

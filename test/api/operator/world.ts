@@ -220,6 +220,8 @@ async function startOperator(environment: Record<string, string>): Promise<Opera
     {
       POD_NAME: 'operator',
       SHARDCLUSTER_WORKER_IMAGE: 'shardcluster:test',
+      // Everything is on this machine: its REST proxies as well.
+      SHARDCLUSTER_REST_HOSTS: '127.0.0.0/8',
       SHARDCLUSTER_HTTP_PORT: String(port),
       SHARDCLUSTER_API_PORT: String(apiPort),
       SHARDCLUSTER_LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'silent',

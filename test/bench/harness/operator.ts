@@ -32,6 +32,8 @@ export class OperatorProcess {
       KUBECONFIG: kubeconfig,
       POD_NAME: 'operator',
       SHARDCLUSTER_WORKER_IMAGE: 'shardcluster:bench',
+      // Everything is on this machine: its REST proxies as well.
+      SHARDCLUSTER_REST_HOSTS: '127.0.0.0/8',
       SHARDCLUSTER_HTTP_PORT: String(port),
       SHARDCLUSTER_API_PORT: '0',
       SHARDCLUSTER_LOG_LEVEL: 'warn',
