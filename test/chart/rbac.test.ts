@@ -20,12 +20,12 @@ test('the operator may do this, and nothing else', async () => {
   const objects = await render()
   expect(lines(find(objects, 'ClusterRole', 'shardcluster').rules)).toMatchInlineSnapshot(`
     [
-      "apps/statefulsets: create delete list patch watch",
+      "apps/statefulsets: create delete get list patch watch",
       "core/pods: delete list watch",
       "core/secrets: create get patch",
-      "core/services: create list patch watch",
+      "core/services: create get list patch watch",
       "events.k8s.io/events: create patch",
-      "policy/poddisruptionbudgets: create list patch watch",
+      "policy/poddisruptionbudgets: create get list patch watch",
       "shardcluster.dev/shardclusters/finalizers: update",
       "shardcluster.dev/shardclusters/status: patch",
       "shardcluster.dev/shardclusters: list watch",

@@ -1,6 +1,7 @@
 {{/* All that the operator may do in the namespaces of its ShardClusters. */}}
 {{- define "shardcluster.rules" -}}
-# What is watched is never read one by one; what is applied is created and patched, never updated.
+# What is watched is read one by one only before it is first applied: whose is it? What is applied is created and
+# patched, never updated.
 - apiGroups: [shardcluster.dev]
   resources: [shardclusters]
   verbs: [list, watch]
@@ -14,13 +15,13 @@
 # Another number of shards is another StatefulSet: the one before is deleted. Nothing else is, but by garbage collection.
 - apiGroups: [apps]
   resources: [statefulsets]
-  verbs: [create, delete, list, patch, watch]
+  verbs: [create, delete, get, list, patch, watch]
 - apiGroups: [""]
   resources: [services]
-  verbs: [create, list, patch, watch]
+  verbs: [create, get, list, patch, watch]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [create, list, patch, watch]
+  verbs: [create, get, list, patch, watch]
 # Delete is how a worker is restarted: the StatefulSets are OnDelete.
 - apiGroups: [""]
   resources: [pods]

@@ -87,6 +87,11 @@ export class TestWorker {
     return this.#epoch
   }
 
+  /** Where it was told that the gateway is. */
+  get gatewayUrl(): string | undefined {
+    return this.#assignment?.gateway.url
+  }
+
   /** Managers that read its state stream. */
   get watchers(): number {
     return this.#watchers.size
