@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { DISCORD_GATEWAY_HOSTS } from '../src/api/gateway-hosts.ts'
 import { parseWorkerEnvironment, type WorkerSettings } from '../src/protocol/worker-settings.ts'
 import { createLogger, type Logger } from '../src/support/logger.ts'
 import { drain, patienceOf } from './drain.ts'
@@ -56,6 +57,7 @@ export async function startSharder(settings: WorkerSettings, logger: Logger): Pr
     logger,
     board,
     threads,
+    gatewayHosts: settings.gatewayHosts ?? DISCORD_GATEWAY_HOSTS,
     epoch: found?.epoch ?? 0,
     save,
   })

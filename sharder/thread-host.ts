@@ -1,4 +1,5 @@
 import { Registry } from 'prom-client'
+import { DISCORD_GATEWAY_HOSTS } from '../src/api/gateway-hosts.ts'
 import type { WorkerSettings } from '../src/protocol/worker-settings.ts'
 import type { Logger } from '../src/support/logger.ts'
 import { threadMetrics } from './metrics.ts'
@@ -44,6 +45,7 @@ export class ThreadHost {
       report,
       environment: {
         random: Math.random,
+        gatewayHosts: settings.gatewayHosts ?? DISCORD_GATEWAY_HOSTS,
         timings,
         logger,
         gate: new ConnectGate(HANDSHAKES_AT_ONCE),

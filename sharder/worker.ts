@@ -1,4 +1,5 @@
 import type { MetricObject } from 'prom-client'
+import { gatewayUrlProblem } from '../src/domain/gateway-host.ts'
 import { contains, shardsOf } from '../src/domain/ranges.ts'
 import type {
   Assigned,
@@ -34,6 +35,8 @@ export interface GatewayWorkerOptions {
   readonly logger: Logger
   readonly board: StateBoard
   readonly threads: ThreadPool
+  /** Hosts that a gateway may be on: see `spec.gateway.hosts`. */
+  readonly gatewayHosts: readonly string[]
   /** The newest epoch that a former process of this pod obeyed; 0: there was none. */
   readonly epoch?: number
   /** Resolves when what is so now would outlive this process. */
@@ -181,8 +184,10 @@ export class GatewayWorker {
   }
 
   async #assign(command: AssignShards): Promise<Reply> {
-    const { board, logger } = this.#options
+    const { board, logger, gatewayHosts } = this.#options
     const { totalShards, first, last, withhold, gateway, epoch } = command
+    const elsewhere = gatewayUrlProblem(gateway.url, gatewayHosts)
+    if (elsewhere !== undefined) return refused('BAD_REQUEST', `no shard connects there: ${elsewhere}.`)
     board.setHead({ assignment: { totalShards, first, last, withhold, gateway } })
     const sent = new Map(command.sessions.map((session) => [session.shardId, session]))
     const free = [...shardsOf({ first, last })].filter((s) => !withhold.some((range) => contains(range, s)))

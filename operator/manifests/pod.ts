@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util'
+import { DISCORD_GATEWAY_HOSTS } from '../../src/api/gateway-hosts.ts'
 import type { ShardCluster } from '../../src/api/shard-cluster.ts'
 import { sinkSecrets, sinkSettings } from '../../src/domain/sink-secrets.ts'
 import { KEY_SECRET_KEY, keySecretName, labelsOf } from './names.ts'
@@ -89,7 +91,7 @@ function container(cluster: ShardCluster, defaults: PodDefaults) {
 }
 
 function environment(cluster: ShardCluster) {
-  const { worker, events } = cluster.spec
+  const { worker, events, gateway } = cluster.spec
   return environmentOf(cluster, {
     host: '0.0.0.0',
     port: SHARDER_PORT,
@@ -97,6 +99,8 @@ function environment(cluster: ShardCluster) {
     tokenFile: `${SECRETS}/token`,
     authorizationFile: `${SECRETS}/authorization`,
     sinks: events.map((sink) => sinkSettings(sink, ({ file }) => `${SECRETS}/${file}`)),
+    // Left out where it says what a worker does anyway: the templates of all that run stay as they are.
+    ...(!isDeepStrictEqual(gateway.hosts, DISCORD_GATEWAY_HOSTS) && { gatewayHosts: gateway.hosts }),
     logLevel: worker.logLevel,
     stateDirectory: STATE,
     graceSeconds: worker.terminationGracePeriodSeconds,

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
+import { gatewayHosts } from '../../src/api/gateway-hosts.ts'
 import type { ShardCluster } from '../../src/api/shard-cluster.ts'
 import { specSchema } from '../../src/api/spec.ts'
 import type { PodTemplate } from './pod.ts'
@@ -11,16 +12,18 @@ import type { PodTemplate } from './pod.ts'
 export const TEMPLATE_ANNOTATION = 'shardcluster.dev/template'
 
 /** The fields of the spec that a pod template is made of. */
-const askedSchema = specSchema.pick({ tokenSecretRef: true, events: true, worker: true })
+const askedSchema = specSchema
+  .pick({ tokenSecretRef: true, events: true, worker: true })
+  .extend({ gateway: z.object({ hosts: gatewayHosts }).prefault({}) })
 
 const recordSchema = z.object({ asked: askedSchema, template: z.record(z.string(), z.unknown()) })
 
 type Asked = z.output<typeof askedSchema>
 
 /** When to renew is no part of what the pods are. */
-function askedOf({ spec: { tokenSecretRef, events, worker } }: ShardCluster): Asked {
+function askedOf({ spec: { tokenSecretRef, events, worker, gateway } }: ShardCluster): Asked {
   const { upgrade: _, ...rest } = worker
-  return askedSchema.parse({ tokenSecretRef, events, worker: rest })
+  return askedSchema.parse({ tokenSecretRef, events, worker: rest, gateway: { hosts: gateway.hosts } })
 }
 
 /** @returns the value of the annotation for a template that was made of this spec. */

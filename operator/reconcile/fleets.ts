@@ -162,7 +162,8 @@ export class Fleets {
     { credentials: { token, restAuthorization: authorization }, totalShards, pods }: Managed,
   ): Running {
     const { baseUrl, timeoutSeconds } = cluster.spec.rest
-    const rest: RestOptions = { baseUrl, authorization, token, timeoutMs: timeoutSeconds * 1_000 }
+    const { hosts: gatewayHosts } = cluster.spec.gateway
+    const rest: RestOptions = { baseUrl, authorization, token, timeoutMs: timeoutSeconds * 1_000, gatewayHosts }
     const applicant = this.#applicant(key, cluster, rest)
     const bot = botOf(token)
     const identity = `${cluster.metadata.uid}/${bot}/${totalShards ?? '?'}`

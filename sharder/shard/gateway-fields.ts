@@ -1,16 +1,16 @@
+import { isSecure, mayConnect } from '../../src/domain/gateway-host.ts'
 import { GatewayFault } from './gateway-fault.ts'
 
 /** Discord's is 41.25 s. Beyond this a timer would be no heartbeat, and far beyond it fires at once. In milliseconds. */
 const LONGEST_HEARTBEAT_MS = 600_000
 /** As the protocol between worker and manager takes them, see sessionSchema. */
 const LONGEST_SESSION_ID = 256
-const LONGEST_URL = 1024
 
 /** What READY says of a new session. */
 export interface NewSession {
   readonly sessionId: string
-  /** undefined: what READY gave is no URL of a gateway. */
-  readonly resumeGatewayUrl: string | undefined
+  /** As READY gave it, whatever that is: see resumeUrlOf. */
+  readonly resumeGatewayUrl: unknown
 }
 
 /** The heartbeat interval in HELLO's `d`, in milliseconds. @throws GatewayFault */
@@ -26,13 +26,15 @@ export function sessionOf(d: unknown): NewSession {
   const sessionId = fieldOf(d, 'session_id')
   if (typeof sessionId !== 'string' || sessionId === '' || sessionId.length > LONGEST_SESSION_ID)
     throw new GatewayFault('field', 'READY without a usable session_id')
-  const url = fieldOf(d, 'resume_gateway_url')
-  return { sessionId, resumeGatewayUrl: isGatewayUrl(url) ? url : undefined }
+  return { sessionId, resumeGatewayUrl: fieldOf(d, 'resume_gateway_url') }
 }
 
-/** Whether a connection can be opened to it. */
-export function isGatewayUrl(url: unknown): url is string {
-  return typeof url === 'string' && url.length <= LONGEST_URL && /^wss?:$/.test(URL.parse(url)?.protocol ?? '')
+/**
+ * Where a session may be resumed; undefined: not at `url`, be it that it is no URL, that its host is none of `hosts`, or that
+ * it is not encrypted while `gateway`, where it was opened, is.
+ */
+export function resumeUrlOf(url: unknown, gateway: string, hosts: readonly string[]): string | undefined {
+  return typeof url === 'string' && mayConnect(url, hosts, isSecure(gateway)) ? url : undefined
 }
 
 const fieldOf = (d: unknown, name: string): unknown =>

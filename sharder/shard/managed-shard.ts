@@ -1,4 +1,5 @@
 import { ShardState } from '@discordeno/gateway'
+import { gatewayUrlProblem } from '../../src/domain/gateway-host.ts'
 import type { SessionEnd, ShardStateName } from '../../src/protocol/state.ts'
 import { sleep } from '../../src/support/clock.ts'
 import { afterClose } from './after-close.ts'
@@ -169,7 +170,10 @@ export class ManagedShard extends SessionShard implements AttemptHost {
 
   /** One connection from start to end; always resolves. */
   async #connect(purpose: Purpose, onOpen: () => void): Promise<AttemptEnded> {
-    const { clock, timings, token, settings } = this.environment
+    const { clock, timings, token, settings, gatewayHosts } = this.environment
+    // Whoever named the address, and before the token is at hand.
+    const elsewhere = gatewayUrlProblem(purpose.permit ? settings().gateway.url : purpose.url, gatewayHosts)
+    if (elsewhere !== undefined) return notOpened(elsewhere)
     const key = await token().catch((error: Error) => error)
     if (key instanceof Error) return notOpened(key.message)
     if (this.#stopped.signal.aborted || purpose.permit?.settled) return notOpened('withdrawn')

@@ -5,7 +5,7 @@ import type { Feed } from '../sinks/sink.ts'
 import { AdaptedShard } from './adapted-shard.ts'
 import type { Purpose } from './attempt.ts'
 import { GatewayFault } from './gateway-fault.ts'
-import { isGatewayUrl, type NewSession } from './gateway-fields.ts'
+import { type NewSession, resumeUrlOf } from './gateway-fields.ts'
 import { head } from './payload-head.ts'
 import type { ShardEnvironment } from './shard-environment.ts'
 import type { SessionState } from './summary.ts'
@@ -102,10 +102,11 @@ export abstract class SessionShard extends AdaptedShard {
   /** READY is about to be handled: what is read from now on is of a new session. */
   protected beginSession({ sessionId, resumeGatewayUrl }: NewSession, at: number): void {
     const { totalShards, gateway } = this.environment.settings()
-    if (resumeGatewayUrl === undefined) this.environment.counts.fault('field')
+    const url = resumeUrlOf(resumeGatewayUrl, gateway.url, this.environment.gatewayHosts)
+    if (url === undefined) this.environment.counts.fault('field')
     this.sessionId = sessionId
     // A session can be resumed by the front door too.
-    this.resumeGatewayUrl = resumeGatewayUrl ?? gateway.url
+    this.resumeGatewayUrl = url ?? gateway.url
     this.previousSequenceNumber = null
     this.#readyAt = at
     this.#ended = undefined
@@ -133,7 +134,9 @@ export abstract class SessionShard extends AdaptedShard {
   /** In this process nothing that was read is lost: it goes on after the last sequence read, confirmed or not. */
   protected resumption(): Purpose {
     const { sessionId = '', resumeGatewayUrl, previousSequenceNumber } = this
-    const url = isGatewayUrl(resumeGatewayUrl) ? resumeGatewayUrl : this.environment.settings().gateway.url
+    const { settings, gatewayHosts } = this.environment
+    const gateway = settings().gateway.url
+    const url = resumeUrlOf(resumeGatewayUrl, gateway, gatewayHosts) ?? gateway
     return { url, sessionId, sequence: previousSequenceNumber ?? 0 }
   }
 

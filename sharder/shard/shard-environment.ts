@@ -40,6 +40,8 @@ export interface ShardEnvironment {
   readonly pace: ResumePace
   readonly counts: ShardCounts
   settings(): GatewaySettings
+  /** Hosts that a connection may be opened to, whoever names them: see `spec.gateway.hosts`. */
+  readonly gatewayHosts: readonly string[]
   /** The bot token as it is now, without `Bot `. */
   token(): Promise<string>
   openFeed(shardId: number, acknowledged: number, sessionId: string): Feed

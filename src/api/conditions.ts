@@ -52,6 +52,7 @@ export const REASONS = {
   SecretNotFound: 'SecretNotFound',
   SecretKeyMissing: 'SecretKeyMissing',
   SecretInvalid: 'SecretInvalid',
+  GatewayNotAllowed: 'GatewayNotAllowed',
   TokenRejected: 'TokenRejected',
   InvalidIntents: 'InvalidIntents',
   DisallowedIntents: 'DisallowedIntents',

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { MAX_SHARDS } from '../limits.ts'
+import { gatewayHosts } from './gateway-hosts.ts'
 import { INTENT_NAMES, MAX_INTENTS } from './intents.ts'
 import {
   httpBaseUrl,
@@ -54,6 +55,7 @@ const gateway = z
       .describe(
         'Transport compression. None costs the least CPU and memory. ZlibStream saves about nine tenths of the traffic. ZstdStream saves as much for half the CPU, but takes 430 KB of memory a shard instead of 40.',
       ),
+    hosts: gatewayHosts,
     presence: z
       .record(z.string(), z.unknown())
       .meta({ ...PRESERVE_UNKNOWN })

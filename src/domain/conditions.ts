@@ -91,7 +91,8 @@ function findStalled({ userProblem, fatal, sessionProblem }: Facts): Finding {
       reason: close.reason,
       message: `${close.message} Shard ${fatal.shardId} was turned away; shards that run go on, none identifies.`,
     }
-  if (sessionProblem?.reason === 'TokenRejected') return { status: 'True', ...sessionProblem }
+  if (sessionProblem?.reason === 'TokenRejected' || sessionProblem?.reason === 'GatewayNotAllowed')
+    return { status: 'True', ...sessionProblem }
   return { status: 'False', reason: 'AsExpected', message: 'Nothing waits for a correction.' }
 }
 

@@ -43,7 +43,7 @@ export async function startDemo(directory: RunDirectory, logger: Logger): Promis
   )
   const bot = await startSampleBot({ host, port: 0, authorization: KEYS.events })
   const manifest = directory.file('bot.yaml')
-  writeFileSync(manifest, demoManifest(token, proxy.url, bot.url), { mode: 0o600 })
+  writeFileSync(manifest, demoManifest(token, simulator.gatewayUrl, proxy.url, bot.url), { mode: 0o600 })
   return {
     manifest,
     bot,
@@ -54,7 +54,7 @@ export async function startDemo(directory: RunDirectory, logger: Logger): Promis
   }
 }
 
-function demoManifest(token: string, restUrl: string, botUrl: string): string {
+function demoManifest(token: string, gatewayUrl: string, restUrl: string, botUrl: string): string {
   const secret = {
     apiVersion: 'v1',
     kind: 'Secret',
@@ -76,7 +76,7 @@ function demoManifest(token: string, restUrl: string, botUrl: string): string {
       shardsPerWorker: 64,
       tokenSecretRef: { name: 'bot' },
       rest: { baseUrl: restUrl, authorizationSecretRef: { name: 'bot' } },
-      gateway: { intents: ['Guilds', 'GuildMessages', 'GuildMessageTyping'] },
+      gateway: { intents: ['Guilds', 'GuildMessages', 'GuildMessageTyping'], hosts: [gatewayUrl] },
       identify: { windowMilliseconds: WINDOW_MS },
       events: [{ name: 'bot', http: { url: botUrl, authorizationSecretRef: { name: 'bot' } } }],
       api: { authorizationSecretRef: { name: 'bot' } },

@@ -195,7 +195,7 @@ export class LocalCluster {
 
   #settings(workerId: number, token: string, manifest: Manifest): WorkerSettings {
     const { directory } = this.#options
-    const { events, worker } = this.#cluster.spec
+    const { events, worker, gateway } = this.#cluster.spec
     return {
       workerId,
       host: '127.0.0.1',
@@ -208,6 +208,7 @@ export class LocalCluster {
           directory.secret(`${this.name}/${file}`, secretValue(manifest, ref, `spec.events[${i}].${field}`)),
         ),
       ),
+      gatewayHosts: gateway.hosts,
       logLevel: worker.logLevel,
       graceSeconds: worker.terminationGracePeriodSeconds,
     }
@@ -222,7 +223,7 @@ function applicantOf(cluster: ShardCluster, manifest: Manifest): Applicant {
   const { baseUrl, authorizationSecretRef: ref, timeoutSeconds } = cluster.spec.rest
   const token = tokenOf(cluster, manifest)
   const sessionInfo = restSessionInfo({
-    ...{ baseUrl, token, timeoutMs: timeoutSeconds * 1_000 },
+    ...{ baseUrl, token, timeoutMs: timeoutSeconds * 1_000, gatewayHosts: cluster.spec.gateway.hosts },
     authorization: ref && secretValue(manifest, ref, 'spec.rest.authorizationSecretRef'),
   })
   return { cluster: cluster.metadata.name, namespace: '', token, sessionInfo }

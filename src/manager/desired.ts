@@ -26,6 +26,7 @@ export function desiredOf({ metadata, spec }: ShardCluster, token: string, keptT
       compression: gateway.compression,
       ...(gateway.presence && { presence: gateway.presence }),
     },
+    gatewayHosts: gateway.hosts,
     identify,
     saveSessionsMs: spec.sessions.saveIntervalSeconds * 1_000,
     remedy: createHash('sha256').update(JSON.stringify(remedy)).digest('hex').slice(0, 16),

@@ -1,3 +1,4 @@
+import { knownGateway, mayConnect } from '../domain/gateway-host.ts'
 import type { GatewayOptions } from '../protocol/commands.ts'
 import type { Desired } from './ports.ts'
 import type { WorkerLink } from './worker-link.ts'
@@ -8,14 +9,23 @@ export interface PresentOptions {
   readonly gatewayKey: string
 }
 
-/** `url` is Discord's; without it that of a worker that runs already; undefined while neither is known. */
+/**
+ * `url` is Discord's; without it that of a worker that runs already, or Discord's own address, as far as the ShardCluster
+ * admits them; undefined while nothing is known.
+ */
 export function gatewayOf(
   desired: Desired | undefined,
   url: string | undefined,
   links: Iterable<WorkerLink>,
 ): PresentOptions | undefined {
-  const known = url ?? [...links].find(({ view }) => view.assignment)?.view.assignment?.gateway.url
-  if (!desired || known === undefined) return undefined
+  if (!desired) return undefined
+  const { gatewayHosts: hosts } = desired
+  const told = [...links]
+    .flatMap(({ view }) => view.assignment?.gateway.url ?? [])
+    .find((one) => mayConnect(one, hosts))
+  // Sessions have addresses of their own: to resume them is possible before anybody said where the gateway is.
+  const known = url ?? told ?? knownGateway(hosts)
+  if (known === undefined) return undefined
   const gateway = { ...desired.gateway, url: known }
   return { gateway, gatewayKey: JSON.stringify([gateway, desired.remedy]) }
 }

@@ -75,6 +75,8 @@ export interface Desired {
   readonly shardsPerWorker: number
   readonly shardMultiple: number | undefined
   readonly gateway: Omit<GatewayOptions, 'url'>
+  /** Hosts that workers may connect to. */
+  readonly gatewayHosts: readonly string[]
   readonly identify: {
     readonly reserve: number
     readonly order: 'Spread' | 'Strict'

@@ -1,5 +1,6 @@
 import { type Dispatcher, request } from 'undici'
 import { z } from 'zod'
+import { gatewayUrlProblem } from '../domain/gateway-host.ts'
 import type { SessionStartLimit } from '../domain/start-budget.ts'
 import { FROM_REST_PROXY, MAX_SHARDS } from '../limits.ts'
 import { limitedText, TooLarge } from './limited-text.ts'
@@ -13,7 +14,12 @@ export interface SessionInfo {
 }
 
 export type SessionInfoProblem = {
-  readonly reason: 'RestProxyUnavailable' | 'RestProxyUnauthorized' | 'RestProxyRateLimited' | 'TokenRejected'
+  readonly reason:
+    | 'RestProxyUnavailable'
+    | 'RestProxyUnauthorized'
+    | 'RestProxyRateLimited'
+    | 'TokenRejected'
+    | 'GatewayNotAllowed'
   readonly message: string
   /** Do not ask again before this many milliseconds. */
   readonly retryAfterMs?: number
@@ -35,6 +41,8 @@ export interface RestOptions {
   readonly authorization: string | undefined
   readonly token: string
   readonly timeoutMs: number
+  /** Hosts that the gateway may be on: `spec.gateway.hosts`. */
+  readonly gatewayHosts: readonly string[]
 }
 
 /** How the REST proxy is reached. Default: undici's own. */
@@ -89,7 +97,7 @@ export function restSessionInfo(options: RestOptions, way?: RestWay): SessionInf
 }
 
 async function answerOf(
-  { baseUrl, authorization, token }: RestOptions,
+  { baseUrl, authorization, token, gatewayHosts }: RestOptions,
   way: RestWay | undefined,
   signal: AbortSignal,
 ): Promise<SessionInfoAnswer> {
@@ -110,6 +118,8 @@ async function answerOf(
   const parsed = sessionInfoSchema.safeParse(json(text))
   if (!parsed.success) return nonsense(baseUrl, whatIsWrong(parsed.error))
   const { url, shards, session_start_limit: limit } = parsed.data
+  const elsewhere = gatewayUrlProblem(url, gatewayHosts)
+  if (elsewhere !== undefined) return { ok: false, problem: notAllowed(baseUrl, elsewhere) }
   const { total, remaining, reset_after: resetAfter, max_concurrency: maxConcurrency } = limit
   return { ok: true, info: { url, shards, limit: { total, remaining, resetAfter, maxConcurrency } } }
 }
@@ -129,6 +139,11 @@ function whatIsWrong({ issues }: z.ZodError): string {
   if (!first || first.path.length === 0) return 'it is no JSON object'
   return `${first.path.join('.')} is missing or out of its range`
 }
+
+const notAllowed = (baseUrl: string, why: string): SessionInfoProblem => ({
+  reason: 'GatewayNotAllowed',
+  message: `The REST proxy at ${baseUrl} says where the gateway is, but ${why}. If the bot token may go there, add it to spec.gateway.hosts; a gateway without encryption needs ws:// in front.`,
+})
 
 const unavailable = (message: string): SessionInfoAnswer => ({
   ok: false,

@@ -18,6 +18,8 @@ export interface WorkerSettings {
   /** Holds the key that the manager must present. */
   readonly authorizationFile: string
   readonly sinks: readonly SinkSettings[]
+  /** Hosts of gateways it may connect to, see `spec.gateway.hosts`; undefined: Discord's. */
+  readonly gatewayHosts?: readonly string[]
   readonly logLevel: string
   /** Survives a restart of the container; sessions are kept in it. */
   readonly stateDirectory?: string
@@ -46,6 +48,7 @@ const environmentSchema = z.object({
   SHARDCLUSTER_TOKEN_FILE: z.string().min(1),
   SHARDCLUSTER_AUTHORIZATION_FILE: z.string().min(1),
   SHARDCLUSTER_EVENTS: json(z.array(sinkSettingsSchema).min(1)),
+  SHARDCLUSTER_GATEWAY_HOSTS: json(z.array(z.string().min(1).max(261)).min(1).max(16)).optional(),
   SHARDCLUSTER_LOG_LEVEL: z.string().default('info'),
   SHARDCLUSTER_STATE_DIRECTORY: z.string().optional(),
   SHARDCLUSTER_GRACE_SECONDS: z.coerce.number().min(0).default(30),
@@ -79,6 +82,7 @@ export function workerEnvironment(
     SHARDCLUSTER_TOKEN_FILE: settings.tokenFile,
     SHARDCLUSTER_AUTHORIZATION_FILE: settings.authorizationFile,
     SHARDCLUSTER_EVENTS: JSON.stringify(settings.sinks),
+    ...(settings.gatewayHosts && { SHARDCLUSTER_GATEWAY_HOSTS: JSON.stringify(settings.gatewayHosts) }),
     SHARDCLUSTER_LOG_LEVEL: settings.logLevel,
     SHARDCLUSTER_GRACE_SECONDS: String(settings.graceSeconds),
     ...(settings.stateDirectory !== undefined && { SHARDCLUSTER_STATE_DIRECTORY: settings.stateDirectory }),
@@ -98,6 +102,7 @@ export function parseWorkerEnvironment(environment: Record<string, string | unde
     tokenFile: e.SHARDCLUSTER_TOKEN_FILE,
     authorizationFile: e.SHARDCLUSTER_AUTHORIZATION_FILE,
     sinks: e.SHARDCLUSTER_EVENTS,
+    ...(e.SHARDCLUSTER_GATEWAY_HOSTS && { gatewayHosts: e.SHARDCLUSTER_GATEWAY_HOSTS }),
     logLevel: e.SHARDCLUSTER_LOG_LEVEL,
     graceSeconds: e.SHARDCLUSTER_GRACE_SECONDS,
     ...(e.SHARDCLUSTER_STATE_DIRECTORY !== undefined && { stateDirectory: e.SHARDCLUSTER_STATE_DIRECTORY }),

@@ -50,7 +50,8 @@ export function manifest(name: string, change: (spec: Json) => void = () => {}):
     totalShards: 16,
     tokenSecretRef: { name: 'bot' },
     rest: { baseUrl: 'http://rest-proxy:8000' },
-    gateway: { intents: ['Guilds'] },
+    // Where the simulated Discord is.
+    gateway: { intents: ['Guilds'], hosts: ['ws://127.0.0.1'] },
     events: [{ name: 'bot', http: { url: 'http://bot:8080/' } }],
   }
   change(spec)

@@ -112,6 +112,8 @@ export interface TestWorkerOptions {
   readonly stateDirectory?: string
   readonly sinkKey?: string
   readonly graceSeconds?: number
+  /** Default: this machine, as the simulated Discord is there. */
+  readonly gatewayHosts?: readonly string[]
   readonly environment?: Record<string, string>
   /** Changes the http sink, or comes in its place. */
   readonly http?: Partial<HttpSettings>
@@ -195,6 +197,7 @@ export class Workers {
       tokenFile: await file('token', `${options.token}\n`),
       authorizationFile: await file('key', KEY),
       sinks: options.sinks ?? [{ name: 'bot', http }],
+      gatewayHosts: options.gatewayHosts ?? ['ws://127.0.0.1'],
       logLevel: process.env['TEST_LOG_LEVEL'] ?? 'silent',
       graceSeconds: options.graceSeconds ?? 30,
       ...(options.stateDirectory !== undefined && { stateDirectory: options.stateDirectory }),

@@ -76,7 +76,7 @@ function manifestOf(shape: FleetShape): [ShardCluster, Manifest] {
       shardsPerWorker,
       tokenSecretRef: { name: 'bot' },
       rest: { baseUrl: discordUrl },
-      gateway: { intents },
+      gateway: { intents, hosts: ['ws://127.0.0.1'] },
       identify: { windowMilliseconds: windowMs },
       events: [{ name: 'bench', http: { url: sinkUrl } }],
       worker: { logLevel: 'warn', terminationGracePeriodSeconds: 30 },

@@ -56,7 +56,7 @@ export class ManyClusters {
       totalWorkers,
       tokenSecretRef: { name: secret },
       rest: { baseUrl: restUrl, authorizationSecretRef: { name: secret }, timeoutSeconds: 30 },
-      gateway: { intents: ['Guilds'] },
+      gateway: { intents: ['Guilds'], hosts: ['ws://127.0.0.1'] },
       identify: { windowMilliseconds: windowMs, reserve },
       // Otherwise each worker's sessions are written once a minute: by choice, and not because anything changed.
       sessions: { saveIntervalSeconds: 0 },

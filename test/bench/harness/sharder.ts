@@ -53,6 +53,7 @@ export async function startSharder(options: SharderOptions): Promise<Child> {
         tokenFile: directory.secret('token', token),
         authorizationFile: directory.secret('authorization', authorization),
         sinks: [sink],
+        gatewayHosts: ['ws://127.0.0.1', 'ws://localhost'],
         logLevel: 'warn',
         graceSeconds: 30,
       }),

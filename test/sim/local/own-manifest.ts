@@ -32,7 +32,7 @@ export async function ownManifest(change: { keys?: Record<string, string>; spec?
   const spec = {
     ...{ totalShards: SHARDS, totalWorkers: 2, shardsPerWorker: SHARDS, tokenSecretRef: { name: 'bot' } },
     rest: { baseUrl: proxy.url, authorizationSecretRef: { name: 'bot', key: 'rest' } },
-    gateway: { intents: ['Guilds'] },
+    gateway: { intents: ['Guilds'], hosts: ['ws://127.0.0.1'] },
     identify: { windowMilliseconds: 100 },
     events: [{ name: 'bot', http: { url: bot.url } }],
     ...change.spec,

@@ -70,6 +70,7 @@ it('a shard that Discord has forgotten resumes after minutes (here: seconds), an
     report: () => {},
     silence: { ...SILENCE_RULES, least: 3_000, timesMean: 1.5, lately: 3_000, arrival: 0, again: 60_000 },
     environment: {
+      gatewayHosts: ['ws://127.0.0.1'],
       random: Math.random,
       timings: SHARD_TIMINGS,
       logger: createLogger('test', 'silent'),

@@ -1,12 +1,14 @@
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { DISCORD_GATEWAY_HOSTS } from '../../../src/api/gateway-hosts.ts'
 import { FROM_REST_PROXY } from '../../../src/limits.ts'
 import { restSessionInfo, sessionInfoSchema } from '../../../src/manager/session-info.ts'
 import { type Answer, httpServer, json } from './http-server.ts'
 
 const TOKEN = 'MTIzNDU2Nzg5MDEyMzQ1Njc4.secret.part'
 const KEY = 'key-of-the-proxy'
+const gatewayHosts = DISCORD_GATEWAY_HOSTS
 const INFO = {
   ...{ url: 'wss://gateway.discord.gg', shards: 9 },
   session_start_limit: { total: 1_000, remaining: 999, reset_after: 14_400_000, max_concurrency: 16 },
@@ -14,7 +16,13 @@ const INFO = {
 
 const asked = async (answer: Answer, authorization: string | undefined = KEY, timeoutMs = 5_000) => {
   await using server = await httpServer(answer)
-  const result = await restSessionInfo({ baseUrl: server.url, authorization, token: TOKEN, timeoutMs }).ask()
+  const result = await restSessionInfo({
+    baseUrl: server.url,
+    authorization,
+    token: TOKEN,
+    timeoutMs,
+    gatewayHosts,
+  }).ask()
   return { result, requests: server.requests, text: JSON.stringify(result) }
 }
 
@@ -32,7 +40,13 @@ test('200: the session info, asked for once at <baseUrl>/v10/gateway/bot with th
 
 test('without a key the bot token is sent, as nirn-proxy wants it', async () => {
   await using server = await httpServer(json(200, INFO))
-  await restSessionInfo({ baseUrl: server.url, authorization: undefined, token: TOKEN, timeoutMs: 5_000 }).ask()
+  await restSessionInfo({
+    baseUrl: server.url,
+    authorization: undefined,
+    token: TOKEN,
+    timeoutMs: 5_000,
+    gatewayHosts,
+  }).ask()
   expect(server.requests[0]?.headers.authorization).toBe(`Bot ${TOKEN}`)
 })
 
@@ -98,7 +112,13 @@ test('a proxy that hangs is given up', async () => {
 test('a proxy that is not there', async () => {
   const server = await httpServer(json(200, INFO))
   await server[Symbol.asyncDispose]()
-  const source = restSessionInfo({ baseUrl: server.url, authorization: KEY, token: TOKEN, timeoutMs: 5_000 })
+  const source = restSessionInfo({
+    baseUrl: server.url,
+    authorization: KEY,
+    token: TOKEN,
+    timeoutMs: 5_000,
+    gatewayHosts,
+  })
   const result = await source.ask()
   expect(result).toMatchObject({
     ok: false,
@@ -163,7 +183,7 @@ describe('an answer without bounds', () => {
     })
     const result = await restSessionInfo({
       baseUrl: server.url,
-      ...{ authorization: KEY, token: TOKEN, timeoutMs: 5_000 },
+      ...{ authorization: KEY, token: TOKEN, timeoutMs: 5_000, gatewayHosts },
     }).ask()
     await expect.poll(() => ended).toBe(true)
     return { result, sent }
@@ -197,7 +217,7 @@ describe('an answer without bounds', () => {
       })
     }
     await using server = await httpServer(drip)
-    const question = { baseUrl: server.url, authorization: KEY, token: TOKEN, timeoutMs: 200 }
+    const question = { baseUrl: server.url, authorization: KEY, token: TOKEN, timeoutMs: 200, gatewayHosts }
     const result = await restSessionInfo(question).ask()
     expect(result).toMatchObject({ ok: false, problem: { message: expect.stringContaining('did not answer within') } })
     await expect.poll(() => closed).toBe(true)
@@ -235,4 +255,19 @@ test.each(['line-1-of-a-key\nline-2-of-a-key', 'a\u0000b-secret', 'ключ-secr
 test('what a body begins with is in no message', async () => {
   const { text } = await asked(json(200, 'internal-secret: 12345'))
   expect(text).not.toContain('internal')
+})
+
+describe('a gateway that is none of gateway.hosts', () => {
+  test.each([
+    'ws://attacker.example',
+    'wss://attacker.example',
+    'ws://gateway.discord.gg',
+    'wss://gateway.discord.gg.attacker.example',
+    'wss://user:password@gateway.discord.gg',
+  ])('%s is refused, with what admits it', async (url) => {
+    const { result, text } = await asked(json(200, { ...INFO, url }))
+    expect(result).toMatchObject({ ok: false, problem: { reason: 'GatewayNotAllowed' } })
+    expect(text).toContain('spec.gateway.hosts')
+    expect(text).not.toContain('password@')
+  })
 })

@@ -63,7 +63,7 @@ const assign = (epoch: number, more: Partial<AssignShards> = {}): AssignShards =
   first: 2,
   last: 5,
   withhold: [],
-  gateway: { url: 'wss://gateway', version: 10, intents: 1, compression: 'None' },
+  gateway: { url: 'wss://gateway.discord.gg', version: 10, intents: 1, compression: 'None' },
   sessions: [],
   ...more,
 })
@@ -83,7 +83,16 @@ function start(stored: Session[] = [], epoch = 0): void {
   board = new StateBoard(clock, head, new SessionShelf(clock, stored))
   const logger = createLogger('test', 'silent')
   const save = async () => void saves.push({ held: [...board.shardIds], newest: worker.epoch })
-  worker = new GatewayWorker({ workerId: 1, clock, logger, board, threads, epoch, save })
+  worker = new GatewayWorker({
+    workerId: 1,
+    clock,
+    logger,
+    board,
+    threads,
+    epoch,
+    save,
+    gatewayHosts: ['*.discord.gg'],
+  })
 }
 beforeEach(() => start())
 

@@ -1,3 +1,4 @@
+import { DISCORD_GATEWAY_HOSTS } from '../../../../src/api/gateway-hosts.ts'
 import { ownerOf } from '../../../../src/domain/ranges.ts'
 import { agedSession } from '../../../../src/domain/saved-session.ts'
 import type { GatewayManager } from '../../../../src/manager/gateway-manager.ts'
@@ -61,6 +62,7 @@ export class SimCluster {
       shardsPerWorker: 5_000,
       shardMultiple: undefined,
       gateway: { version: 10, intents: 1, compression: 'None' },
+      gatewayHosts: DISCORD_GATEWAY_HOSTS,
       saveSessionsMs: options.saveMs,
       identify: { reserve: options.reserve, order: options.order, windowMilliseconds: options.windowMs },
       remedy: 'first',

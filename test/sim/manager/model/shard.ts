@@ -64,7 +64,7 @@ export class SimShard {
     if (!this.#session) return undefined
     const { id: sessionId, totalShards, feed, lastContactAt } = this.#session
     const at = lastContactAt === undefined ? {} : { lastContactAt }
-    return { sessionId, resumeGatewayUrl: 'wss://gateway.invalid', sequence: feed.acknowledged, totalShards, ...at }
+    return { sessionId, resumeGatewayUrl: 'wss://gateway.discord.gg', sequence: feed.acknowledged, totalShards, ...at }
   }
 
   /** Closes it for good in this thread, so that its session lives on. */

@@ -7,6 +7,7 @@ import type { FoundState, StoredState } from '../../../../sharder/state-file.ts'
 import { StateKeeper } from '../../../../sharder/state-keeper.ts'
 import { StateReaders } from '../../../../sharder/state-readers.ts'
 import { GatewayWorker } from '../../../../sharder/worker.ts'
+import { DISCORD_GATEWAY_HOSTS } from '../../../../src/api/gateway-hosts.ts'
 import type { Random } from '../../../support/random.ts'
 import type { VirtualClock } from '../../../support/virtual-clock.ts'
 import type { SimDiscord } from './discord.ts'
@@ -55,7 +56,15 @@ class SimProcess {
       write: async (state) => write(state),
     })
     const save = () => this.keeper.save()
-    const options = { workerId: env.ordinal, clock, logger: silent, board: this.board, threads: this.threads, save }
+    const options = {
+      workerId: env.ordinal,
+      clock,
+      logger: silent,
+      board: this.board,
+      threads: this.threads,
+      save,
+      gatewayHosts: DISCORD_GATEWAY_HOSTS,
+    }
     this.worker = new GatewayWorker({ ...options, epoch: found?.epoch ?? 0 })
     this.readers = new StateReaders(this.board, clock)
     this.ready = found ? this.worker.takeUp(found) : Promise.resolve()

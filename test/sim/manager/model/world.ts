@@ -172,7 +172,7 @@ export class World {
           : {
               ok: true,
               info: {
-                url: 'wss://gateway.invalid',
+                url: 'wss://gateway.discord.gg',
                 shards: 1,
                 limit: { total, remaining, resetAfter, maxConcurrency },
               },

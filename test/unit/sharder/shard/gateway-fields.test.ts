@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { GatewayFault } from '../../../../sharder/shard/gateway-fault.ts'
-import { heartbeatIntervalOf, sessionOf } from '../../../../sharder/shard/gateway-fields.ts'
+import { heartbeatIntervalOf, resumeUrlOf, sessionOf } from '../../../../sharder/shard/gateway-fields.ts'
 
 const WRONG_DATA = [undefined, null, 'text', 7, [], {}]
 
@@ -18,23 +18,29 @@ describe('heartbeatIntervalOf', () => {
 describe('sessionOf', () => {
   const session_id = 'a session'
 
-  it.each(['ws://127.0.0.1:1', 'wss://gateway-us-east1-b.discord.gg'])('takes %s to resume at', (resume_gateway_url) =>
-    expect(sessionOf({ session_id, resume_gateway_url })).toEqual({
-      sessionId: session_id,
-      resumeGatewayUrl: resume_gateway_url,
-    }),
-  )
-
-  it.each([undefined, null, 7, '', 'gateway.discord.gg', 'https://discord.com', `wss://${'x'.repeat(1_020)}`])(
-    'takes a session without a URL: %j',
-    (resume_gateway_url) =>
-      expect(sessionOf({ session_id, resume_gateway_url })).toEqual({
-        sessionId: session_id,
-        resumeGatewayUrl: undefined,
-      }),
-  )
+  it('takes what READY says of where to resume as it is', () =>
+    expect(sessionOf({ session_id, resume_gateway_url: 7 })).toEqual({ sessionId: session_id, resumeGatewayUrl: 7 }))
 
   it.each([...WRONG_DATA, ...['', 7, null, 'x'.repeat(257)].map((id) => ({ session_id: id }))])('refuses %j', (d) =>
     expect(() => sessionOf(d)).toThrow(GatewayFault),
   )
+})
+
+describe('resumeUrlOf', () => {
+  const GATEWAY = 'wss://gateway.discord.gg'
+  const HOSTS = ['*.discord.gg', 'ws://simulator']
+
+  it.each(['wss://gateway-us-east1-b.discord.gg', 'wss://simulator'])('takes %s', (url) =>
+    expect(resumeUrlOf(url, GATEWAY, HOSTS)).toBe(url),
+  )
+
+  it.each([
+    ...[undefined, null, 7, '', 'gateway.discord.gg', 'https://discord.com', `wss://${'x'.repeat(1_020)}`],
+    ...['wss://attacker.example', 'ws://gateway.discord.gg', 'wss://a:b@gateway.discord.gg'],
+  ])('does not take %j', (url) => expect(resumeUrlOf(url, GATEWAY, HOSTS)).toBeUndefined())
+
+  it('takes one without encryption only for a session that was opened so', () => {
+    expect(resumeUrlOf('ws://simulator', 'ws://simulator', HOSTS)).toBe('ws://simulator')
+    expect(resumeUrlOf('ws://simulator', GATEWAY, HOSTS)).toBeUndefined()
+  })
 })
