@@ -62,3 +62,27 @@ export const SERVERS = {
   /** How often a server looks at its connections: Node's own 30 s would double the times above. */
   checkMs: 5 * SECOND,
 } as const
+
+/** The REST proxy: what its callers send (each has the key), and what Discord answers. */
+export const REST_PROXY = {
+  /** One body: Discord takes attachments of 25 MiB and more from boosted servers. */
+  bodyBytes: 100 * MB,
+  /** Requests inside at once. */
+  requests: 10_000,
+  /** The part of the memory limit that bodies and answers under way may take; the rest is the process's own. */
+  memoryShare: 1 / 4,
+  /** No less: a few requests and one answer. */
+  leastBudget: MB,
+  /** What each request takes of it by itself: socket, headers, timers, a place in a queue. */
+  requestBytes: 16 * KB,
+  /** Read of an answer before its caller takes it; a longer one comes as fast as its caller reads. */
+  heldAnswerBytes: 256 * KB,
+  /** A whole upload has come by then: 100 MB in two minutes are 7 Mbit/s. */
+  requestMs: 2 * MINUTE,
+  /** How often a path may be escaped on top of itself. Discord's are once. */
+  pathEscapes: 3,
+  /** A rate limit is believed for so long: Discord counts nothing for longer than a day. */
+  retryAfterMs: DAY,
+  /** The log says once in this time that callers are refused, not for each of them. */
+  refusalLogMs: MINUTE,
+} as const
