@@ -86,3 +86,19 @@ export const REST_PROXY = {
   /** The log says once in this time that callers are refused, not for each of them. */
   refusalLogMs: MINUTE,
 } as const
+
+/** The simulated Discord: it stands in trials and tests, and bots of any size connect to it. */
+export const SIMULATOR = {
+  /** Every shard of the largest bot, and whoever asks for something. */
+  connections: MAX_SHARDS + SERVERS.connections,
+  /** Faults that it is told to make hang on purpose. */
+  silenceMs: 10 * MINUTE,
+} as const
+
+/** The sample bot: what sharders send it. */
+export const SAMPLE_BOT = {
+  /** A batch is at most a few hundred KB; a single READY of a large shard may be some MB. */
+  batchBytes: 64 * MB,
+  /** Event types that are told apart: Discord has some 80. */
+  types: 500,
+} as const

@@ -1,8 +1,9 @@
 import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { afterEach, expect, test } from 'vitest'
 import { type HttpServerOptions, httpServer } from '../../../src/support/http-server.ts'
+import { dial as dialTo, drip, type RawConnection } from '../../support/raw-http.ts'
 
 const apps: FastifyInstance[] = []
 const sockets: Socket[] = []
@@ -12,7 +13,7 @@ afterEach(async () => {
 })
 
 /** A server with a key on everything, as those of this project are built. */
-async function serve(options: HttpServerOptions = {}): Promise<number> {
+async function serve(options: HttpServerOptions = {}): Promise<string> {
   const app = httpServer({ forceCloseConnections: true, ...options })
   apps.push(app)
   app.addHook('onRequest', async ({ headers }, reply) => {
@@ -24,31 +25,17 @@ async function serve(options: HttpServerOptions = {}): Promise<number> {
     await new Promise((resolve) => setTimeout(resolve, 400))
     return 'done'
   })
-  await app.listen({ host: '127.0.0.1', port: 0 })
-  return (app.server.address() as { port: number }).port
+  return app.listen({ host: '127.0.0.1', port: 0 })
 }
 
-/** One raw connection: what it was sent until now, and a promise of its end. */
-function dial(port: number) {
-  const socket = connect(port, '127.0.0.1')
-  sockets.push(socket)
-  const seen = { text: '' }
-  socket.on('data', (chunk) => {
-    seen.text += chunk.toString('latin1')
-  })
-  // A reset is an end too.
-  socket.on('error', () => undefined)
-  return { socket, seen, ended: new Promise<void>((resolve) => socket.once('close', () => resolve())) }
+function dial(url: string): RawConnection {
+  const connection = dialTo(url)
+  sockets.push(connection.socket)
+  return connection
 }
 
 const post = (authorization: string, length: number) =>
   `POST / HTTP/1.1\r\nhost: x\r\nauthorization: ${authorization}\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n`
-
-/** A byte now and then, for as long as the server listens. */
-function drip(socket: Socket): void {
-  const timer = setInterval(() => socket.write('x'), 20)
-  socket.once('close', () => clearInterval(timer))
-}
 
 const SHORT = { requestMs: 300, headersMs: 200, checkMs: 50 }
 
@@ -93,7 +80,7 @@ test('an answer that leaves no body unread keeps the connection', async () => {
 })
 
 test('who sends 50 MB that nobody wants sees the refusal, not a broken connection', async () => {
-  const port = await serve()
+  const url = await serve()
   for (const [authorization, type, status] of [
     ['wrong', 'application/json', 401],
     ['key', 'application/json', 413],
@@ -101,7 +88,7 @@ test('who sends 50 MB that nobody wants sees the refusal, not a broken connectio
   ] as const) {
     const headers = { authorization, 'content-type': type }
     const body = Buffer.alloc(50 * 2 ** 20, 'x')
-    const answer = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', headers, body })
+    const answer = await fetch(url, { method: 'POST', headers, body })
     expect([answer.status, answer.headers.get('connection')]).toEqual([status, 'close'])
     await answer.text()
   }
@@ -116,28 +103,28 @@ test('headers that come a byte at a time are ended with 408', async () => {
 })
 
 test('one connection beyond the limit is closed at once, and a place that becomes free is taken', async () => {
-  const port = await serve({ bounds: { connections: 2 } })
-  const first = dial(port)
-  const second = dial(port)
+  const url = await serve({ bounds: { connections: 2 } })
+  const first = dial(url)
+  const second = dial(url)
   await Promise.all([once(first.socket, 'connect'), once(second.socket, 'connect')])
-  const third = dial(port)
+  const third = dial(url)
   await third.ended
   expect(third.seen.text).toBe('')
   first.socket.destroy()
   second.socket.write(`${post('key', 2)}{}`)
   await once(second.socket, 'data')
-  const fourth = dial(port)
+  const fourth = dial(url)
   fourth.socket.write(`${post('key', 2)}{}`)
   await once(fourth.socket, 'data')
   expect(fourth.seen.text).toMatch(/^HTTP\/1\.1 200 /)
 })
 
 test('a caller that does not read its answer is cut off', async () => {
-  const port = await serve({ bounds: { silenceMs: 300 } })
+  const url = await serve({ bounds: { silenceMs: 300 } })
   const cut = new Promise<void>((resolve) => {
     apps[0]?.server.once('connection', (end: Socket) => end.once('close', () => resolve()))
   })
-  const { socket } = dial(port)
+  const { socket } = dial(url)
   socket.pause()
   socket.write('GET /large HTTP/1.1\r\nhost: x\r\nauthorization: key\r\n\r\n')
   await cut
