@@ -226,5 +226,7 @@ test('the command reads secrets from files, and says what is missing', () => {
     token: TOKEN,
     authorization: KEY,
   })
+  const limited = { ...flags, tokenFile: file, authorization: KEY, memoryBudget: 2 ** 26 }
+  expect(optionsOf(limited)).toMatchObject({ memoryBudget: 2 ** 26 })
   expect(() => optionsOf({ ...flags, tokenFile: file })).toThrow('no authorization: give --authorization-file')
 })
