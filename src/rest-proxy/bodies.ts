@@ -68,24 +68,62 @@ class ToldBody {
 /** A body that comes in pieces until it ends. */
 class GrowingBody {
   readonly #limit: number
-  readonly #claim: Claim
-  readonly #chunks: Buffer[] = []
-  #length = 0
+  readonly #bytes: Gathering
 
   constructor(limit: number, claim: Claim) {
     this.#limit = limit
-    this.#claim = claim
+    this.#bytes = new Gathering(claim)
   }
 
   push(chunk: Buffer): void {
-    this.#length += chunk.length
-    if (this.#length > this.#limit) throw tooLarge(this.#limit)
-    if (!this.#claim.take(chunk.length)) throw full()
-    this.#chunks.push(chunk)
+    if (this.#bytes.length + chunk.length > this.#limit) throw tooLarge(this.#limit)
+    if (!this.#bytes.push(chunk)) throw full()
   }
 
   end(): Buffer {
-    return Buffer.concat(this.#chunks, this.#length)
+    return this.#bytes.end()
+  }
+}
+
+/**
+ * Bytes that come in pieces, in memory of their own. A list of the pieces would keep far more: each holds what it was
+ * read with, up to 64 KB for a single byte.
+ */
+class Gathering {
+  readonly #claim: Claim
+  #bytes = Buffer.alloc(0)
+  #length = 0
+
+  constructor(claim: Claim) {
+    this.#claim = claim
+  }
+
+  get length(): number {
+    return this.#length
+  }
+
+  /** @returns whether there was room for it; if not, nothing of it was taken. */
+  push(chunk: Buffer): boolean {
+    const needed = this.#length + chunk.length
+    if (needed > this.#bytes.length && !this.#grow(needed)) return false
+    chunk.copy(this.#bytes, this.#length)
+    this.#length = needed
+    return true
+  }
+
+  end(): Buffer {
+    return this.#bytes.subarray(0, this.#length)
+  }
+
+  /** Twice as much each time, so that little is copied often; while it is copied both are there. */
+  #grow(needed: number): boolean {
+    const capacity = Math.max(needed, 2 * this.#bytes.length)
+    if (!this.#claim.take(capacity)) return false
+    const bytes = Buffer.allocUnsafeSlow(capacity)
+    this.#bytes.copy(bytes, 0, 0, this.#length)
+    this.#claim.add(-this.#bytes.length)
+    this.#bytes = bytes
+    return true
   }
 }
 
@@ -97,23 +135,23 @@ const full = () => new ProxyFullError('Too many bytes are under way in the proxy
  * connection to Discord is free. A longer one comes as a stream, which reads no more than its own reader takes.
  */
 export async function readAnswer(body: Readable, claim: Claim): Promise<Buffer | Readable> {
-  const chunks: Buffer[] = []
+  const start = new Gathering(claim)
   const rest = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>
-  for (let length = 0; ; ) {
+  for (;;) {
     const { done, value } = await rest.next()
-    if (done) return Buffer.concat(chunks)
-    chunks.push(value)
-    length += value.length
-    if (length <= REST_PROXY.heldAnswerBytes && claim.take(value.length)) continue
+    if (done) return start.end()
+    if (start.length + value.length <= REST_PROXY.heldAnswerBytes && start.push(value)) continue
     // It is here already, and Discord has acted: no reason to refuse it.
-    claim.add(Math.max(value.length, REST_PROXY.heldAnswerBytes - (length - value.length)))
-    const answer = Readable.from(flow(chunks, rest), { objectMode: false })
+    claim.add(Math.max(value.length, REST_PROXY.heldAnswerBytes - start.length))
+    const answer = Readable.from(flow(start, value, rest), { objectMode: false })
     // When its caller is gone, or it is not wanted, Discord's part has no reader.
     return answer.once('close', () => body.destroy())
   }
 }
 
-async function* flow(chunks: Buffer[], rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
-  for (let chunk = chunks.shift(); chunk !== undefined; chunk = chunks.shift()) yield chunk
-  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value
+async function* flow(start: Gathering, next: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+  // An empty piece would be the end for whoever reads.
+  if (start.length > 0) yield start.end()
+  yield next
+  for (let more = await rest.next(); !more.done; more = await rest.next()) yield more.value
 }
