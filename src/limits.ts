@@ -55,4 +55,50 @@ export const SERVERS = {
   requestMs: 30 * SECOND,
   /** An idle connection is kept for so long. */
   keepAliveMs: 72 * SECOND,
+  /** A connection without a byte while its request is answered: longer than the bot API's longest answer (65 s). */
+  silenceMs: 2 * MINUTE,
+  /** A refused body is read and thrown away for so long. */
+  lingerMs: 2 * SECOND,
+  /** How often a server looks at its connections: Node's own 30 s would double the times above. */
+  checkMs: 5 * SECOND,
+} as const
+
+/** The REST proxy: what its callers send (each has the key), and what Discord answers. */
+export const REST_PROXY = {
+  /** One body: Discord takes attachments of 25 MiB and more from boosted servers. */
+  bodyBytes: 100 * MB,
+  /** Requests inside at once. */
+  requests: 10_000,
+  /** The part of the memory limit that bodies and answers under way may take; the rest is the process's own. */
+  memoryShare: 1 / 4,
+  /** No less: a few requests and one answer. */
+  leastBudget: MB,
+  /** What each request takes of it by itself: socket, headers, timers, a place in a queue. */
+  requestBytes: 16 * KB,
+  /** Read of an answer before its caller takes it; a longer one comes as fast as its caller reads. */
+  heldAnswerBytes: 256 * KB,
+  /** A whole upload has come by then: 100 MB in two minutes are 7 Mbit/s. */
+  requestMs: 2 * MINUTE,
+  /** How often a path may be escaped on top of itself. Discord's are once. */
+  pathEscapes: 3,
+  /** A rate limit is believed for so long: Discord counts nothing for longer than a day. */
+  retryAfterMs: DAY,
+  /** The log says once in this time that callers are refused, not for each of them. */
+  refusalLogMs: MINUTE,
+} as const
+
+/** The simulated Discord: it stands in trials and tests, and bots of any size connect to it. */
+export const SIMULATOR = {
+  /** Every shard of the largest bot, and whoever asks for something. */
+  connections: MAX_SHARDS + SERVERS.connections,
+  /** Faults that it is told to make hang on purpose. */
+  silenceMs: 10 * MINUTE,
+} as const
+
+/** The sample bot: what sharders send it. */
+export const SAMPLE_BOT = {
+  /** A batch is at most a few hundred KB; a single READY of a large shard may be some MB. */
+  batchBytes: 64 * MB,
+  /** Event types that are told apart: Discord has some 80. */
+  types: 500,
 } as const

@@ -14,8 +14,12 @@ interface Flags {
 /** `shardcluster sample-bot`: the other end of an http sink, which checks what it is sent. */
 export function sampleBotCommand(): Command {
   return new Command('sample-bot')
-    .description('Run a sample bot: it receives events from an http sink and checks them (GET /stats)')
-    .addOption(new Option('--host <address>', 'address to listen on').env('SAMPLE_BOT_HOST').default('0.0.0.0'))
+    .description('Run a sample bot: it receives events from an http sink and checks them (GET /stats, with its key)')
+    .addOption(
+      new Option('--host <address>', 'address to listen on; another one needs --authorization-file')
+        .env('SAMPLE_BOT_HOST')
+        .default('127.0.0.1'),
+    )
     .addOption(new Option('--port <number>', 'port to listen on').env('SAMPLE_BOT_PORT').default('8090'))
     .addOption(
       new Option('--authorization-file <file>', 'file with the key it wants').env('SAMPLE_BOT_AUTHORIZATION_FILE'),

@@ -18,6 +18,7 @@ interface Flags {
   readonly timeout?: number
   readonly maxRetries?: number
   readonly bodyLimit?: number
+  readonly memoryBudget?: number
   readonly logLevel: string
 }
 
@@ -39,6 +40,13 @@ export function restProxyCommand(): Command {
       .addOption(numeric('--timeout <ms>', 'how long a caller waits at most', 'REST_PROXY_TIMEOUT'))
       .addOption(numeric('--max-retries <number>', 'retries after a 429', 'REST_PROXY_MAX_RETRIES'))
       .addOption(numeric('--body-limit <bytes>', 'largest request body', 'REST_PROXY_BODY_LIMIT'))
+      .addOption(
+        numeric(
+          '--memory-budget <bytes>',
+          'requests and answers under way; default: a quarter of the memory limit',
+          'REST_PROXY_MEMORY_BUDGET',
+        ),
+      )
       .addOption(new Option('--log-level <level>', 'trace to fatal, or silent').env('LOG_LEVEL').default('info'))
       .action(run)
   )
@@ -48,7 +56,7 @@ async function run(flags: Flags): Promise<void> {
   const log = createLogger('rest-proxy', flags.logLevel)
   const options = optionsOf(flags)
   const proxy = await startRestProxy(options, log)
-  log.info({ url: proxy.url, discordUrl: options.discordUrl }, 'listening')
+  log.info({ url: proxy.url, discordUrl: options.discordUrl, memoryBudget: proxy.memoryBudget }, 'listening')
   const [signal] = await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   log.info({ signal }, 'stopping')
   await proxy.close()
@@ -61,6 +69,7 @@ export function optionsOf(flags: Flags): RestProxyOptions {
     timeoutMs: flags.timeout,
     maxRetries: flags.maxRetries,
     bodyLimit: flags.bodyLimit,
+    memoryBudget: flags.memoryBudget,
   }
   return {
     host: flags.host,

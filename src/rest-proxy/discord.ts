@@ -1,7 +1,11 @@
+import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createRestManager, type RestManager, type SendRequestOptions } from '@discordeno/rest'
 import { Agent, request } from 'undici'
+import { REST_PROXY } from '../limits.ts'
 import type { Logger } from '../support/logger.ts'
+import { readAnswer } from './bodies.ts'
+import type { Claim } from './budget.ts'
 import type { RestProxySettings } from './options.ts'
 
 /** A request as a caller made it, without what belongs to the proxy itself. */
@@ -16,16 +20,19 @@ export interface DiscordRequest {
   readonly signal: AbortSignal
   /** `performance.now()` at which the caller is out of time. */
   readonly deadline: number
+  /** Counts what is kept of the answer. */
+  readonly claim: Claim
 }
 
 /** Discord's answer, unchanged, or the 429 that Discord would give. */
 export interface DiscordResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[]>>
-  readonly body: Buffer
+  /** A stream when it is long: destroy it when it is not read to its end. */
+  readonly body: Buffer | Readable
 }
 
-/** Nothing came back: no connection, or it broke. Whether Discord acted on the request is unknown. */
+/** Nothing came back that is an answer: no connection, or it broke. Whether Discord acted on the request is unknown. */
 export class DiscordUnreachableError extends Error {
   override readonly name = 'DiscordUnreachableError'
 }
@@ -61,7 +68,8 @@ export class Discord {
   }
 
   /** Sends one request in its route's turn. Rejects with DiscordUnreachableError, or with the signal's reason. */
-  request(proxied: DiscordRequest): Promise<DiscordResponse> {
+  async request(proxied: DiscordRequest): Promise<DiscordResponse> {
+    proxied.signal.throwIfAborted()
     const { promise, resolve, reject } = Promise.withResolvers<DiscordResponse>()
     const options: SendRequestOptions = {
       route: proxied.route.split('?', 1)[0] ?? '/',
@@ -71,7 +79,11 @@ export class Discord {
       reject: () => undefined,
     }
     this.#calls.set(options, { request: proxied, resolve, reject })
-    const abort = () => reject(proxied.signal.reason)
+    const abort = () => {
+      // Its turn may be far away, and its body is as good as gone for whoever counts what is kept.
+      this.#calls.delete(options)
+      reject(proxied.signal.reason)
+    }
     proxied.signal.addEventListener('abort', abort, { once: true })
     this.#rest.processRequest(options).catch(reject)
     return promise.finally(() => proxied.signal.removeEventListener('abort', abort))
@@ -93,7 +105,8 @@ export class Discord {
   /** What a queue calls when it is a request's turn. Never rejects, and always frees the turn. */
   async #run(options: SendRequestOptions): Promise<void> {
     const call = this.#calls.get(options)
-    if (call === undefined) throw new TypeError('a request that did not come through request()')
+    // Nobody waits for it any more.
+    if (call === undefined) return this.#free(options, undefined)
     let response: DiscordResponse | undefined
     try {
       response = await this.#send(options, call.request)
@@ -117,13 +130,14 @@ export class Discord {
       const waitMs = response.status === 429 ? retryAfterMs(response) : undefined
       if (waitMs === undefined || retries >= this.#settings.maxRetries) return response
       if (performance.now() + waitMs >= proxied.deadline) return response
+      discard(response, proxied.claim)
       this.#rest.invalidBucket.handleCompletedRequest(429, isShared(response))
       await this.#rest.invalidBucket.waitUntilRequestAvailable()
       await delay(waitMs, undefined, { signal: proxied.signal })
     }
   }
 
-  async #exchange({ method, route, version, headers, body, signal }: DiscordRequest): Promise<DiscordResponse> {
+  async #exchange({ method, route, version, headers, body, signal, claim }: DiscordRequest): Promise<DiscordResponse> {
     const url = `${this.#rest.baseUrl}/v${version}${route}`
     const authorization = `Bot ${this.#settings.token}`
     try {
@@ -136,8 +150,9 @@ export class Discord {
         headersTimeout: this.#settings.timeoutMs,
         bodyTimeout: this.#settings.timeoutMs,
       })
-      const bytes = Buffer.from(await response.body.arrayBuffer())
-      return { status: response.statusCode, headers: definedOnly(response.headers), body: bytes }
+      if (response.statusCode > 599) throw new RangeError('a status that HTTP does not have')
+      const answer = await readAnswer(response.body, claim)
+      return { status: response.statusCode, headers: definedOnly(response.headers), body: answer }
     } catch (error) {
       if (signal.aborted) throw signal.reason
       throw new DiscordUnreachableError(`cannot reach Discord at ${this.#rest.baseUrl}`, { cause: error })
@@ -163,6 +178,7 @@ export class Discord {
     for (const [name, value] of Object.entries(response.headers)) {
       if (name.startsWith('x-ratelimit-') && name !== 'x-ratelimit-global') seen.set(name, String(value))
     }
+    if (seen.has(RESET_AFTER)) seen.set(RESET_AFTER, String(retryAfterMs(response) / 1000))
     const route = this.#rest.simplifyUrl(options.route, options.method)
     return this.#rest.processHeaders(route, seen, `Bot ${this.#settings.token}`)
   }
@@ -185,6 +201,7 @@ export class Discord {
 
 /** Marks an answer that did not come from Discord; nirn-proxy uses the same name. */
 const MADE_HERE = 'generated-by-proxy'
+const RESET_AFTER = 'x-ratelimit-reset-after'
 
 /** The 429 of a resource that others used up does not count as an invalid request. */
 const isShared = ({ headers }: DiscordResponse): boolean => headers['x-ratelimit-scope'] === 'shared'
@@ -198,17 +215,26 @@ function rateLimited(milliseconds: number): DiscordResponse {
     headers: {
       'content-type': 'application/json',
       'retry-after': String(Math.ceil(seconds)),
-      'x-ratelimit-reset-after': String(seconds),
+      [RESET_AFTER]: String(seconds),
       [MADE_HERE]: 'true',
     },
     body: Buffer.from(JSON.stringify(body)),
   }
 }
 
-/** How long a 429 asks to wait; a second when it does not say, so that it is never sent again at once. */
+/**
+ * How long an answer asks to wait: at most as long as Discord counts; a second when it does not say, so that a 429 is
+ * never sent again at once.
+ */
 function retryAfterMs({ headers }: DiscordResponse): number {
-  const seconds = Number(headers['x-ratelimit-reset-after'] ?? headers['retry-after'])
-  return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : 1000
+  const seconds = Number(headers[RESET_AFTER] ?? headers['retry-after'])
+  return Number.isFinite(seconds) && seconds >= 0 ? Math.min(seconds * 1000, REST_PROXY.retryAfterMs) : 1000
+}
+
+/** An answer that is not passed on is kept no longer. */
+function discard({ body }: DiscordResponse, claim: Claim): void {
+  if (Buffer.isBuffer(body)) claim.add(-body.length)
+  else body.destroy()
 }
 
 function definedOnly(headers: Readonly<Record<string, string | string[] | undefined>>): DiscordResponse['headers'] {

@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { REST_PROXY } from '../limits.ts'
+import { memoryBudget } from './budget.ts'
 
 /** What a REST proxy can be told. */
 export const restProxyOptionsSchema = z.strictObject({
@@ -20,13 +22,18 @@ export const restProxyOptionsSchema = z.strictObject({
   timeoutMs: z.number().positive().max(600_000).default(30_000),
   /** How often one request is sent again after a 429 before the 429 is passed on. */
   maxRetries: z.int().nonnegative().default(3),
-  /** Largest body, in bytes. Discord takes attachments of 25 MiB and more from boosted servers. */
-  bodyLimit: z
-    .int()
-    .positive()
-    .default(100 * 2 ** 20),
+  /** Largest body, in bytes; never more than `memoryBudget`. */
+  bodyLimit: z.int().positive().default(REST_PROXY.bodyBytes),
   /** Requests inside at once; beyond it callers get a 503 instead of memory running out. */
-  maxRequests: z.int().positive().default(10_000),
+  maxRequests: z.int().positive().default(REST_PROXY.requests),
+  /**
+   * Bytes of requests that wait and of answers that their callers have not read yet; beyond it callers get a 503.
+   * Default: a quarter of the memory that this process may have.
+   */
+  memoryBudget: z
+    .int()
+    .min(REST_PROXY.leastBudget)
+    .default(() => memoryBudget()),
 })
 
 /** As given. */

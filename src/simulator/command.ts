@@ -10,7 +10,7 @@ import { type Simulator, startSimulator } from './simulator.ts'
 /** The flags, as commander hands them over. */
 interface Flags {
   readonly config?: string
-  readonly host: string
+  readonly host?: string
   readonly port: number
   readonly gatewayUrl?: string
   readonly token?: string
@@ -40,7 +40,7 @@ export function simulatorCommand(): Command {
   const command = new Command('simulator')
     .description('Run a simulated Discord that enforces the rules of the gateway')
     .addOption(new Option('--config <file>', 'all options as YAML or JSON; flags win').env('SIMULATOR_CONFIG'))
-    .addOption(new Option('--host <address>', 'address to listen on').env('SIMULATOR_HOST').default('0.0.0.0'))
+    .addOption(new Option('--host <address>', HOST).env('SIMULATOR_HOST'))
     .addOption(numeric('--port <number>', 'port to listen on', 'SIMULATOR_PORT').default(8080))
     .addOption(new Option('--gateway-url <url>', 'gateway URL to advertise').env('SIMULATOR_GATEWAY_URL'))
     .addOption(new Option('--token <token>', 'bot token; prefer --token-file').env('SIMULATOR_TOKEN'))
@@ -50,10 +50,14 @@ export function simulatorCommand(): Command {
   return command
     .addOption(new Option('--tls-key <file>', 'PEM key; serves https and wss').env('SIMULATOR_TLS_KEY'))
     .addOption(new Option('--tls-cert <file>', 'PEM certificate').env('SIMULATOR_TLS_CERT'))
-    .addOption(new Option('--control-key-file <file>', 'key for /control').env('SIMULATOR_CONTROL_KEY_FILE'))
+    .addOption(
+      new Option('--control-key-file <file>', 'file with the key for /control').env('SIMULATOR_CONTROL_KEY_FILE'),
+    )
     .addOption(new Option('--log-level <level>', 'trace to fatal, or silent').env('LOG_LEVEL').default('info'))
     .action(run)
 }
+
+const HOST = 'address to listen on (default: 127.0.0.1); another one needs --control-key-file'
 
 const NUMBERS = [
   ['--max-concurrency <number>', 'identify buckets', 'SIMULATOR_MAX_CONCURRENCY'],

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isLoopback } from '../support/loopback.ts'
 import type { BotRulesOptions } from './rules/index.ts'
 
 /** Heartbeats below this freeze discordeno 21 (its send bucket gets size 0 and spins), so nothing goes lower unasked. */
@@ -28,39 +29,46 @@ const botSchema = z.strictObject({
 export type BotOptions = z.infer<typeof botSchema>
 
 /** What a simulator can be told. Every time is in milliseconds of Discord, and divided by `timeScale`. */
-export const simulatorOptionsSchema = z.strictObject({
-  host: z.string().default('127.0.0.1'),
-  /** 0: any free port. */
-  port: z.int().min(0).max(65_535).default(0),
-  /** PEM texts: the simulator then serves https and wss. */
-  tls: z.strictObject({ key: z.string(), cert: z.string() }).optional(),
-  /** The URL Get Gateway Bot and READY advertise. Default: the host the request was sent to. */
-  gatewayUrl: z.url({ protocol: /^wss?$/ }).optional(),
-  bots: z
-    .array(botSchema)
-    .min(1)
-    .default(() => [botSchema.parse({})]),
-  /** Any well-formed token is a bot of its own, with the first bot's limits. */
-  acceptAnyToken: z.boolean().default(false),
-  /** 50: a window of 5 s becomes 100 ms. */
-  timeScale: z.number().positive().default(1),
-  heartbeatIntervalMs: milliseconds.optional(),
-  identifyWindowMs: milliseconds.optional(),
-  sessionLifetimeMs: milliseconds.optional(),
-  /** Sends per 60 s and connection. */
-  sendLimit: z.int().positive().default(120),
-  /** Dispatches a session can replay, beyond its GUILD_CREATEs. */
-  replayBuffer: z.int().positive().default(2048),
-  guildsPerShard: z.int().min(0).max(2500).default(2),
-  guildBytes: z.int().min(0).max(1_000_000).default(2048),
-  /** Over all shards. 0: no traffic until control asks for it. */
-  eventsPerSecond: z.number().nonnegative().default(0),
-  /** Requests per window of Get Gateway Bot before a 429. 0: no limit. */
-  gatewayBotLimit: z.strictObject({ requests: count, windowMs: milliseconds }).default({ requests: 0, windowMs: 5000 }),
-  /** Control needs `authorization: <key>`. Default: open, which is right on loopback only. */
-  controlKey: z.string().min(1).optional(),
-  keepViolations: z.int().positive().default(100),
-})
+export const simulatorOptionsSchema = z
+  .strictObject({
+    host: z.string().default('127.0.0.1'),
+    /** 0: any free port. */
+    port: z.int().min(0).max(65_535).default(0),
+    /** PEM texts: the simulator then serves https and wss. */
+    tls: z.strictObject({ key: z.string(), cert: z.string() }).optional(),
+    /** The URL Get Gateway Bot and READY advertise. Default: the host the request was sent to. */
+    gatewayUrl: z.url({ protocol: /^wss?$/ }).optional(),
+    bots: z
+      .array(botSchema)
+      .min(1)
+      .default(() => [botSchema.parse({})]),
+    /** Any well-formed token is a bot of its own, with the first bot's limits. */
+    acceptAnyToken: z.boolean().default(false),
+    /** 50: a window of 5 s becomes 100 ms. */
+    timeScale: z.number().positive().default(1),
+    heartbeatIntervalMs: milliseconds.optional(),
+    identifyWindowMs: milliseconds.optional(),
+    sessionLifetimeMs: milliseconds.optional(),
+    /** Sends per 60 s and connection. */
+    sendLimit: z.int().positive().default(120),
+    /** Dispatches a session can replay, beyond its GUILD_CREATEs. */
+    replayBuffer: z.int().positive().default(2048),
+    guildsPerShard: z.int().min(0).max(2500).default(2),
+    guildBytes: z.int().min(0).max(1_000_000).default(2048),
+    /** Over all shards. 0: no traffic until control asks for it. */
+    eventsPerSecond: z.number().nonnegative().default(0),
+    /** Requests per window of Get Gateway Bot before a 429. 0: no limit. */
+    gatewayBotLimit: z
+      .strictObject({ requests: count, windowMs: milliseconds })
+      .default({ requests: 0, windowMs: 5000 }),
+    /** Control needs `authorization: <key>`. Default: open, on loopback; a host that a network reaches needs one. */
+    controlKey: z.string().min(1).optional(),
+    keepViolations: z.int().positive().default(100),
+  })
+  .refine(({ host, controlKey }) => controlKey !== undefined || isLoopback(host), {
+    path: ['host'],
+    error: 'is reached from a network, and /control would be open to all of it: give a key, or listen on 127.0.0.1',
+  })
 
 /** As given: everything has a default. */
 export type SimulatorOptions = z.input<typeof simulatorOptionsSchema>

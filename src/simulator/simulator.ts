@@ -1,7 +1,9 @@
-import Fastify, { type FastifyInstance } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
+import { SIMULATOR } from '../limits.ts'
 import { authorizationMatches } from '../support/authorization.ts'
 import { type Clock, systemClock } from '../support/clock.ts'
+import { type HttpServerBounds, httpServer } from '../support/http-server.ts'
 import { type ControlCommand, type ControlInput, type ControlResult, isControlCommand, runControl } from './control.ts'
 import { Gateway } from './gateway.ts'
 import { type SimulatorOptions, type SimulatorSettings, simulatorSettings } from './options.ts'
@@ -27,13 +29,18 @@ export interface Simulator {
 /**
  * Starts a Discord that enforces Discord's rules: REST, gateway and `/control/*` on one port.
  * Throws a ZodError on wrong options, and what listen() throws when the port is taken.
+ * `bounds`: what differs from the simulator's own times and limit of connections.
  */
-export async function startSimulator(options: SimulatorOptions = {}, clock: Clock = systemClock): Promise<Simulator> {
+export async function startSimulator(
+  options: SimulatorOptions = {},
+  clock: Clock = systemClock,
+  bounds: Partial<HttpServerBounds> = {},
+): Promise<Simulator> {
   const settings = simulatorSettings(options)
   const gateway = new Gateway(settings, clock)
   const traffic = new Traffic(gateway, settings.eventsPerSecond)
   const closing = new AbortController()
-  const app = createApp(settings)
+  const app = httpServer({ forceCloseConnections: true, tls: settings.tls, bounds: { ...SIMULATOR, ...bounds } })
   registerControl(app, settings, { gateway, traffic })
   registerRest(app, gateway, closing.signal)
   app.server.on('upgrade', (request, socket, head) => {
@@ -57,11 +64,6 @@ export async function startSimulator(options: SimulatorOptions = {}, clock: Cloc
     control: (command, input) => runControl({ gateway, traffic }, command, input),
     close,
   }
-}
-
-function createApp({ tls }: SimulatorSettings): FastifyInstance {
-  const common = { forceCloseConnections: true, logger: false } as const
-  return tls === undefined ? Fastify(common) : (Fastify({ ...common, https: tls }) as unknown as FastifyInstance)
 }
 
 function registerControl(

@@ -1,57 +1,13 @@
-import { once } from 'node:events'
 import { mkdtempSync, writeFileSync } from 'node:fs'
-import { createServer, request as httpRequest, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { optionsOf } from '../../../src/rest-proxy/command.ts'
-import { type RestProxy, type RestProxyOptions, startRestProxy } from '../../../src/rest-proxy/index.ts'
-import { createLogger } from '../../../src/support/logger.ts'
 import { simulators, TOKEN } from '../simulator/harness.ts'
+import { call, KEY, restProxies } from './harness.ts'
 
 const { start } = simulators()
-const KEY = 'a key for callers'
-const proxies: RestProxy[] = []
-const upstreams: Server[] = []
-const logged: string[] = []
-
-afterEach(async () => {
-  await Promise.all(proxies.splice(0).map((proxy) => proxy.close()))
-  for (const upstream of upstreams.splice(0)) {
-    upstream.closeAllConnections()
-    upstream.close()
-  }
-})
-
-async function proxyTo(discordUrl: string, options: Partial<RestProxyOptions> = {}): Promise<RestProxy> {
-  const log = createLogger('rest-proxy', 'trace', { write: (line) => logged.push(line) })
-  const proxy = await startRestProxy(
-    { token: TOKEN, authorization: KEY, discordUrl, timeoutMs: 15_000, ...options },
-    log,
-  )
-  proxies.push(proxy)
-  return proxy
-}
-
-/** A Discord for one test, with every answer in its hands. */
-async function upstream(answer: (request: IncomingMessage, response: ServerResponse, body: Buffer) => void) {
-  const seen: { method: string; url: string; headers: IncomingMessage['headers']; body: Buffer }[] = []
-  const server = createServer(async (request, response) => {
-    const chunks: Buffer[] = []
-    for await (const chunk of request) chunks.push(chunk)
-    const body = Buffer.concat(chunks)
-    seen.push({ method: request.method ?? '', url: request.url ?? '', headers: request.headers, body })
-    answer(request, response, body)
-  })
-  upstreams.push(server)
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  return { seen, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/api` }
-}
-
-function call(proxy: RestProxy, path: string, init: RequestInit = {}): Promise<Response> {
-  return fetch(proxy.url + path, { ...init, headers: { authorization: KEY, ...init.headers } })
-}
+const { proxyTo, upstream, logged } = restProxies()
 
 test('Get Gateway Bot comes from Discord, with the token of the proxy', async () => {
   const simulator = await start()
@@ -208,8 +164,8 @@ test('no answer in time is a 504 that names the route, and the route works again
 })
 
 test('an unreachable Discord is a 502 for each caller, not a queue that never moves', async () => {
-  const { url } = await upstream(() => undefined)
-  for (const server of upstreams.splice(0)) server.close()
+  const { url, server } = await upstream(() => undefined)
+  server.close()
   const proxy = await proxyTo(url)
   for (let i = 0; i < 3; i += 1) {
     const answer = await call(proxy, '/v10/gateway/bot')
@@ -224,18 +180,6 @@ test('a body beyond the limit is a 413', async () => {
   expect((await post(1001)).status).toBe(413)
   expect(seen).toHaveLength(0)
   expect((await post(1000)).status).toBe(200)
-})
-
-test('a path that climbs out of the API is refused', async () => {
-  const { seen, url } = await upstream((_, response) => response.end('{}'))
-  const proxy = await proxyTo(url)
-  for (const path of ['/v10/../../oauth', '/v10/%2e%2e/%2e%2e/oauth', '//evil.example/']) {
-    const request = httpRequest(proxy.url, { path, headers: { authorization: KEY } }).end()
-    const [response] = (await once(request, 'response')) as [IncomingMessage]
-    response.resume()
-    expect(response.statusCode).toBe(400)
-  }
-  expect(seen).toEqual([])
 })
 
 test('100 callers at once, on one route and on many, are all answered, without the queue polling once a second', async () => {
@@ -282,5 +226,7 @@ test('the command reads secrets from files, and says what is missing', () => {
     token: TOKEN,
     authorization: KEY,
   })
+  const limited = { ...flags, tokenFile: file, authorization: KEY, memoryBudget: 2 ** 26 }
+  expect(optionsOf(limited)).toMatchObject({ memoryBudget: 2 ** 26 })
   expect(() => optionsOf({ ...flags, tokenFile: file })).toThrow('no authorization: give --authorization-file')
 })
