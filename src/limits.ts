@@ -56,3 +56,15 @@ export const SERVERS = {
   /** An idle connection is kept for so long. */
   keepAliveMs: 72 * SECOND,
 } as const
+
+/** TLS between the operator and its workers. */
+export const WORKER_TLS = {
+  /** One certificate or key as PEM; ours have less than 1 KB. */
+  pemBytes: 8 * KB,
+  /** Authorities that are trusted at once: the present one, and those before it that may still be in use. */
+  authorities: 4,
+  /** By then a connection to a worker has said whether it speaks TLS; its handshake takes as long again at most. */
+  helloMs: 15 * SECOND,
+  /** By then a worker has taken a connection, and its handshake is over. */
+  connectMs: 5 * SECOND,
+} as const
