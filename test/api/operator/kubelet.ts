@@ -23,7 +23,7 @@ interface PodSpec {
 interface Source {
   readonly secret: { readonly name: string; readonly items: readonly { readonly key: string; readonly path: string }[] }
 }
-type Pod = PodObject & { readonly spec: PodSpec }
+type Pod = Omit<PodObject, 'spec'> & { readonly spec: PodSpec }
 type StatefulSet = StoredObject & {
   readonly spec: { readonly replicas: number; readonly template: Template }
   readonly status?: { readonly observedGeneration?: number }
