@@ -1,7 +1,8 @@
 import type { ShardCluster } from '../../src/api/shard-cluster.ts'
 import { WORKER_TLS } from '../../src/limits.ts'
 import { secretValue } from '../kube/secret-value.ts'
-import { type Authority, authoritiesOf, type Identity, isAuthority, isSound, type WorkerTrust } from '../trust/due.ts'
+import { authoritiesOf, type Identity, isAuthority, isSound, type WorkerTrust } from '../trust/due.ts'
+import type { StoredTrust } from '../trust/due-trust.ts'
 import { authoritySecretName, childMeta, TLS_SECRET_KEYS, tlsSecretName } from './names.ts'
 
 interface SecretData {
@@ -35,15 +36,6 @@ export function tlsSecret(cluster: ShardCluster, { authority, serving }: WorkerT
       'ca.crt': encoded(authoritiesOf(authority).join('')),
     },
   }
-}
-
-/** What the two Secrets say. */
-export interface StoredTrust {
-  /** undefined: there is none, or none that is whole. */
-  readonly authority: Authority | undefined
-  readonly serving: Identity | undefined
-  /** Those that the certificate of the workers may be of, where the authority's own Secret says nothing. */
-  readonly anchors: readonly string[]
 }
 
 /** Takes nothing from them that the operator would not have made. */

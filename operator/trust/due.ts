@@ -37,6 +37,14 @@ export interface Issuing {
   serving(asked: Validity & { readonly servername: string; readonly authority: Identity }): Promise<Identity>
 }
 
+/** What a serving certificate is for. */
+export interface ServingAsked {
+  readonly authority: Authority
+  readonly servername: string
+  /** Milliseconds since 1970. */
+  readonly now: number
+}
+
 interface Validity {
   readonly from: number
   readonly until: number
@@ -60,11 +68,11 @@ export async function dueAuthority(known: Authority | undefined, now: number, is
 /** The serving certificate that there shall be at `now`: the one there is, if it is of this authority and for that name. */
 export async function dueCertificate(
   known: Identity | undefined,
-  { authority, servername }: { readonly authority: Authority; readonly servername: string },
-  now: number,
+  asked: ServingAsked,
   issue: Issuing,
 ): Promise<Identity> {
-  if (known && !isDue(known, now) && isOf(known, authority, servername)) return known
+  if (known && isUsable(known, asked)) return known
+  const { authority, servername, now } = asked
   const { from, until } = lifetime(now, SERVING_MS)
   // One of which the issuer has expired is not trusted.
   return issue.serving({ from, until: Math.min(until, untilOf(authority.certificate)), servername, authority })
@@ -78,8 +86,8 @@ export const renewalOf = ({ authority, serving }: WorkerTrust): number =>
 export const authoritiesOf = ({ certificate, retired }: Authority): readonly string[] => [certificate, ...retired]
 
 /** Also trusts what was trusted so far, so that workers are known on when an authority came from elsewhere. */
-export const trustingToo = (authority: Authority, others: readonly string[]): Authority => {
-  const retired = retiredOf(authority, [...authority.retired, ...others])
+export const trustingToo = (authority: Authority, others: readonly string[], now: number): Authority => {
+  const retired = retiredOf(authority, [...authority.retired, ...alive(others, now)])
   return retired.length === authority.retired.length ? authority : { ...authority, retired }
 }
 
@@ -111,6 +119,10 @@ export function isAuthority(certificate: string): boolean {
     return false
   }
 }
+
+/** Whether it need not be replaced. */
+export const isUsable = (known: Identity, { authority, servername, now }: ServingAsked): boolean =>
+  !isDue(known, now) && isOf(known, authority, servername)
 
 function isOf({ certificate }: Identity, authority: Identity, servername: string): boolean {
   const x509 = new X509Certificate(certificate)
