@@ -2,7 +2,7 @@ import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { createServer, type Server as TlsServer } from 'node:tls'
 import { WORKER_TLS } from '../src/limits.ts'
-import type { Clock } from '../src/support/clock.ts'
+import type { Cancel, Clock } from '../src/support/clock.ts'
 import type { Logger } from '../src/support/logger.ts'
 import type { ServingCertificate } from './serving-certificate.ts'
 
@@ -10,8 +10,6 @@ export interface OnePortOptions {
   readonly certificate: Pick<ServingCertificate, 'read' | 'refused'>
   readonly clock: Clock
   readonly logger: Logger
-  /** See WORKER_TLS.helloMs. */
-  readonly helloMs?: number
 }
 
 /** The content type of a handshake record: https://www.rfc-editor.org/rfc/rfc8446#section-5.1. No HTTP method begins so. */
@@ -27,33 +25,40 @@ const TLS_HANDSHAKE = 0x16
  * @returns what cuts the connections that `server` does not know: those that have said nothing yet, or speak TLS.
  */
 export function takeTls(server: Server, options: OnePortOptions): { cut(): void } {
-  const { clock, logger, helloMs = WORKER_TLS.helloMs } = options
+  const { clock, logger } = options
   // Where a server of node:http takes connections: https://nodejs.org/api/http.html#event-connection
   const serving = server.listeners('connection')
   const serve = (socket: Socket) => {
     for (const listener of serving) listener.call(server, socket)
   }
   server.removeAllListeners('connection')
-  const secure = createServer({ handshakeTimeout: helloMs, minVersion: 'TLSv1.3', ALPNProtocols: ['http/1.1'] }, serve)
+  const hurries = new Map<string, Cancel>()
+  const secure = createServer({ minVersion: 'TLSv1.3', ALPNProtocols: ['http/1.1'] }, (socket) => {
+    hurries.get(peerOf(socket))?.()
+    serve(socket)
+  })
   secure.on('tlsClientError', (error: NodeJS.ErrnoException) => {
     logger.debug({ code: error.code }, 'a TLS handshake failed')
   })
   const renew = renewing(secure, options)
   const open = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
-    const hurry = clock.after(helloMs, () => socket.destroy())
+    const peer = peerOf(socket)
+    // Node's own time-out of handshakes begins anew with each byte.
+    const hurry = clock.after(WORKER_TLS.helloMs, () => socket.destroy())
     const gone = () => {
       hurry()
+      hurries.delete(peer)
       open.delete(socket)
     }
     const end = () => socket.destroy()
     open.add(socket)
+    hurries.set(peer, hurry)
     // It would end the process; whoever serves the socket listens for itself.
     socket.on('error', () => {})
     socket.once('close', gone)
     socket.once('end', end)
     firstByte(socket, (byte) => {
-      hurry()
       if (byte !== TLS_HANDSHAKE) {
         gone()
         socket.off('close', gone).off('end', end)
@@ -71,6 +76,9 @@ export function takeTls(server: Server, options: OnePortOptions): { cut(): void 
     },
   }
 }
+
+/** What a connection and the TLS in it have in common; no two that are open have the same. */
+const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`
 
 /** Leaves the byte where it is. */
 function firstByte(socket: Socket, found: (byte: number) => void): void {

@@ -22,7 +22,7 @@ export interface ServerOptions {
   /** Whether every thread answers. */
   readonly healthy: () => Promise<boolean>
   /** It serves TLS as well. */
-  readonly tls?: Pick<OnePortOptions, 'certificate' | 'clock'>
+  readonly tls?: Omit<OnePortOptions, 'logger'>
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>
 }
 

@@ -63,7 +63,7 @@ export const WORKER_TLS = {
   pemBytes: 8 * KB,
   /** Authorities that are trusted at once: the present one, and those before it that may still be in use. */
   authorities: 4,
-  /** By then a connection to a worker has said whether it speaks TLS; its handshake takes as long again at most. */
+  /** By then a connection to a worker has said whether it speaks TLS, and its handshake is over. */
   helloMs: 15 * SECOND,
   /** By then a worker has taken a connection, and its handshake is over. */
   connectMs: 5 * SECOND,
