@@ -10,7 +10,9 @@ import { authoritySecret, readTrust, tlsSecret } from '../../../operator/manifes
 import type { PodObject, SecretObject } from '../../../operator/reconcile/objects.ts'
 import { issuing } from '../../../operator/trust/issue.ts'
 import { shardClusterSchema } from '../../../src/api/shard-cluster.ts'
+import { type SampleBot, startSampleBot } from '../../../src/local/sample-bot.ts'
 import { certificates } from '../../support/worker-certificates.ts'
+import type { Json } from '../crd-server.ts'
 import { TappedSharder } from './tapped-sharder.ts'
 import { type Bot, eventually, type Operator, type OperatorWorld, startWorldOf } from './world.ts'
 
@@ -18,15 +20,24 @@ import { type Bot, eventually, type Operator, type OperatorWorld, startWorldOf }
 let world: OperatorWorld<TappedSharder>
 let operator: Operator
 let bot: Bot
+let sink: SampleBot
 beforeAll(async () => {
   world = await startWorldOf((start) => TappedSharder.start(start))
+  sink = await startSampleBot({ host: '127.0.0.1', port: 0, authorization: 'events-key' })
   operator = await world.operator()
   bot = await world.bot()
   await bot.secret({ 'events-authorization': 'events-key' })
-  await bot.create()
+  await bot.create(listened)
   await bot.wait('Ready', 'True', 90)
 })
-afterAll(() => world?.close())
+afterAll(async () => {
+  await world?.close()
+  await sink?.close()
+})
+/** A shard is released when the sink has its events. */
+const listened = (spec: Json) => {
+  spec['events'] = [{ name: 'bot', http: { url: `${sink.url}/`, authorizationSecretRef: { name: 'bot' } } }]
+}
 
 const DAY = 86_400_000
 const SERVERNAME = () => `bot-sharders.${bot.namespace}.svc`
@@ -86,7 +97,6 @@ describe('between the operator and real sharders', () => {
     await eventually(() => expect(tapped().map((pod) => pod.open.length)).toEqual([1, 1]))
     const open = tapped().flatMap((pod) => pod.open)
     const generation = (await bot.child(statefulSets, 'bot-8'))?.metadata.generation
-    console.log('A', performance.now())
     // As they would be in ten months.
     const aged = await issuing.authority({ from: Date.now() - 300 * DAY, until: Date.now() + 65 * DAY })
     const serving = await issuing.serving({
@@ -99,7 +109,6 @@ describe('between the operator and real sharders', () => {
       await world.client.apply(secrets, secret)
     const [host = ''] = await hosts()
     await eventually(async () => expect(await shownBy(host, [aged.certificate])).toBe(serving.certificate))
-    console.log('B', performance.now())
     world.kubelet.volumesLag = true
     // What has it read its Secrets again.
     await bot.kubectl('patch', 'shc/bot', '--type=merge', '-p', '{"spec":{"identify":{"reserve":7}}}')
@@ -109,14 +118,12 @@ describe('between the operator and real sharders', () => {
       expect(now.serving?.certificate).not.toBe(serving.certificate)
       return now
     })
-    console.log('C', performance.now())
     const authority = renewed.authority?.certificate ?? ''
     // Workers still have the certificate of the retired one: connections that are made now are made with it.
     for (const pod of tapped()) pod.connections = []
     await bot.kubectl('scale', 'shc/bot', '--replicas=3')
     await eventually(async () => expect((await bot.held()).map((held) => held.length)).toEqual([2, 3, 3]))
     expect(open.every(({ destroyed }) => !destroyed)).toBe(true)
-    console.log('D', performance.now())
     world.kubelet.volumesLag = false
     for (const address of await hosts())
       await eventually(
@@ -124,7 +131,6 @@ describe('between the operator and real sharders', () => {
         20_000,
       )
     expect(open.every(({ destroyed }) => !destroyed)).toBe(true)
-    console.log('E', performance.now())
     await bot.kubectl('scale', 'shc/bot', '--replicas=2')
     await eventually(async () => expect((await bot.held()).map((held) => held.length)).toEqual([4, 4]))
     await bot.wait('Progressing', 'False')
@@ -203,6 +209,7 @@ describe('between the operator and real sharders', () => {
     const plain = await world.bot()
     await plain.secret({ 'events-authorization': 'events-key' })
     await plain.create((spec) => {
+      listened(spec)
       spec['worker'] = { tls: false }
     })
     await plain.wait('Ready', 'True', 90)
