@@ -83,6 +83,15 @@ describe('the pods of the workers', () => {
     expect(servesTls({ ...pod(0), spec: template().spec }, other)).toBe(false)
   })
 
+  it('never take half of what TLS needs for none of it', () => {
+    const { env } = containerOf(template())
+    const environment = Object.fromEntries(env.map((one) => [one['name'], 'value' in one ? one.value : 'bot-8-1']))
+    for (const name of ['SHARDCLUSTER_TLS_CERTIFICATE_FILE', 'SHARDCLUSTER_TLS_KEY_FILE']) {
+      const { [name]: _, ...half } = environment
+      expect(() => parseWorkerEnvironment(half as Record<string, string>)).toThrow('SHARDCLUSTER_TLS_KEY_FILE')
+    }
+  })
+
   it('find the credentials of brokers in files, and none of them in their environment', () => {
     const secretRef = (name: string) => ({ usernameSecretRef: { name }, passwordSecretRef: { name } })
     const events = [
