@@ -25,39 +25,30 @@ const TLS_HANDSHAKE = 0x16
  * @returns what cuts the connections that `server` does not know: those that have said nothing yet, or speak TLS.
  */
 export function takeTls(server: Server, options: OnePortOptions): { cut(): void } {
-  const { clock, logger } = options
-  // Where a server of node:http takes connections: https://nodejs.org/api/http.html#event-connection
-  const serving = server.listeners('connection')
-  const serve = (socket: Socket) => {
-    for (const listener of serving) listener.call(server, socket)
-  }
-  server.removeAllListeners('connection')
+  const serve = takeOver(server)
   const hurries = new Map<string, Cancel>()
   const secure = createServer({ minVersion: 'TLSv1.3', ALPNProtocols: ['http/1.1'] }, (socket) => {
     hurries.get(peerOf(socket))?.()
     serve(socket)
   })
   secure.on('tlsClientError', (error: NodeJS.ErrnoException) => {
-    logger.debug({ code: error.code }, 'a TLS handshake failed')
+    options.logger.debug({ code: error.code }, 'a TLS handshake failed')
   })
   const renew = renewing(secure, options)
   const open = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
     const peer = peerOf(socket)
     // Node's own time-out of handshakes begins anew with each byte.
-    const hurry = clock.after(WORKER_TLS.helloMs, () => socket.destroy())
+    const hurry = options.clock.after(WORKER_TLS.helloMs, () => socket.destroy())
+    const end = () => socket.destroy()
     const gone = () => {
       hurry()
       hurries.delete(peer)
       open.delete(socket)
     }
-    const end = () => socket.destroy()
     open.add(socket)
     hurries.set(peer, hurry)
-    // It would end the process; whoever serves the socket listens for itself.
-    socket.on('error', () => {})
-    socket.once('close', gone)
-    socket.once('end', end)
+    socket.once('close', gone).once('end', end)
     firstByte(socket, (byte) => {
       if (byte !== TLS_HANDSHAKE) {
         gone()
@@ -70,10 +61,20 @@ export function takeTls(server: Server, options: OnePortOptions): { cut(): void 
       })
     })
   })
-  return {
-    cut() {
-      for (const socket of open) socket.destroy()
-    },
+  return { cut: () => open.forEach((socket) => void socket.destroy()) }
+}
+
+/**
+ * Has nobody take the connections of a server of node:http, which it does as any listener does:
+ * https://nodejs.org/api/http.html#event-connection
+ *
+ * @returns what hands one over as if it had just come.
+ */
+function takeOver(server: Server): (socket: Socket) => void {
+  const serving = server.listeners('connection')
+  server.removeAllListeners('connection')
+  return (socket) => {
+    for (const listener of serving) listener.call(server, socket)
   }
 }
 
@@ -82,6 +83,8 @@ const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddre
 
 /** Leaves the byte where it is. */
 function firstByte(socket: Socket, found: (byte: number) => void): void {
+  // It would end the process; whoever serves the socket listens for itself.
+  socket.on('error', () => {})
   const look = () => {
     const bytes = socket.read(1) as Buffer | null
     if (bytes === null) {

@@ -160,7 +160,8 @@ export class Fleets {
     const running = this.#running.get(key)
     if (!running) return
     this.#running.delete(key)
-    void running.manager.stop().then(() => running.agent.destroy())
+    const stopped = running.manager.stop().finally(() => running.agent.destroy())
+    stopped.catch((error: unknown) => this.#options.logger.error({ err: error }, 'a manager did not stop in order'))
     this.#options.lanes.leave(running.bot, key)
   }
 

@@ -54,6 +54,9 @@ const DAY_MS = 86_400_000
 const AUTHORITY_MS = 365 * DAY_MS
 const SERVING_MS = 90 * DAY_MS
 
+/** OpenSSL's name of P-256. */
+const CURVE = 'prime256v1'
+
 /** The clocks of two replicas may differ: a certificate begins this long before it is made. Milliseconds. */
 const BEGINS_EARLIER_MS = 3_600_000
 
@@ -100,7 +103,7 @@ export function isSound({ certificate, privateKey }: Identity, kind: 'authority'
     const longest = kind === 'authority' ? AUTHORITY_MS : SERVING_MS
     return (
       x509.ca === (kind === 'authority') &&
-      key.asymmetricKeyDetails?.namedCurve === 'prime256v1' &&
+      key.asymmetricKeyDetails?.namedCurve === CURVE &&
       x509.checkPrivateKey(key) &&
       // Not of a kind that would never be renewed.
       until > from &&
@@ -111,10 +114,11 @@ export function isSound({ certificate, privateKey }: Identity, kind: 'authority'
   }
 }
 
-/** Whether it is a certificate that can sign others. */
+/** Whether it is a certificate that can sign others, with a key of the kind that the operator makes. */
 export function isAuthority(certificate: string): boolean {
   try {
-    return new X509Certificate(certificate).ca
+    const { ca, publicKey } = new X509Certificate(certificate)
+    return ca && publicKey.asymmetricKeyDetails?.namedCurve === CURVE
   } catch {
     return false
   }

@@ -34,7 +34,10 @@ export class SecureWorkerAgent extends Dispatcher {
     const before = this.#present
     this.#present = new Agent({ headersTimeout: 0, bodyTimeout: 0, allowH2: false, connect: connector(asked) })
     this.#agents.add(this.#present)
-    if (before) void before.close().then(() => this.#agents.delete(before))
+    if (!before) return
+    // Refused where it has been destroyed meanwhile, which is as good.
+    const gone = () => this.#agents.delete(before)
+    before.close().then(gone, gone)
   }
 
   /** @throws Error when nobody is trusted yet. */
