@@ -215,6 +215,9 @@ describe('between the operator and real sharders', () => {
     await plain.wait('Ready', 'True', 90)
     const connections = () => tapped(plain).flatMap((pod) => pod.connections)
     for (const { bytes } of connections()) expect(bytes.toString('latin1')).toMatch(/^(GET|POST) /)
+    // What TLS keeps from whoever listens.
+    const all = Buffer.concat(connections().map(({ bytes }) => bytes)).toString('latin1')
+    for (const word of [await keyOf(plain), 'ASSIGN_SHARDS', 'sessionId']) expect(all).toContain(word)
     await plain.kubectl('patch', 'shc/bot', '--type=merge', '-p', '{"spec":{"worker":{"tls":true}}}')
     await plain.wait('Progressing', 'False', 90)
     await eventually(() => {
