@@ -87,6 +87,7 @@ export async function lead(options: LeadOptions, term: number, signal: AbortSign
     clusters: caches.clusters.store,
     statefulSets: caches.statefulSets.store,
     pods: caches.pods.store,
+    lookAgain: (key, milliseconds) => queue.addAfter(key, milliseconds),
   })
   const standDown = options.botApi.serve(apiSource({ clusters: caches.clusters.store, fleets, client }))
   const unsubscribe = [

@@ -6,6 +6,7 @@ import { drain, patienceOf } from './drain.ts'
 import { MainMetrics } from './main-metrics.ts'
 import { processClock } from './process-clock.ts'
 import { createServer } from './server.ts'
+import { ServingCertificate } from './serving-certificate.ts'
 import { SessionShelf } from './session-shelf.ts'
 import { SecretFile } from './sinks/secret-file.ts'
 import { StateBoard } from './state-board.ts'
@@ -33,7 +34,8 @@ export async function startSharder(settings: WorkerSettings, logger: Logger): Pr
   const clock = processClock
   const { workerId, stateDirectory } = settings
   const key = new SecretFile(settings.authorizationFile, clock)
-  await Promise.all([key.text(), new SecretFile(settings.tokenFile, clock).text()])
+  const certificate = settings.tls && new ServingCertificate(settings.tls, clock)
+  await Promise.all([key.text(), new SecretFile(settings.tokenFile, clock).text(), certificate?.read()])
   const found = stateDirectory === undefined ? undefined : await readState(stateDirectory, clock.date())
   const head = { workerId, bootId: randomUUID(), epoch: 0, draining: false }
   const board = new StateBoard(clock, head, new SessionShelf(clock, found?.sessions))
@@ -71,6 +73,7 @@ export async function startSharder(settings: WorkerSettings, logger: Logger): Pr
     watch: (reader) => readers.serve(reader),
     healthy: () => worker.healthy(THREAD_ANSWER_MS),
     metrics: () => metrics.text(),
+    ...(certificate && { tls: { certificate, clock } }),
   })
   try {
     if (found) await worker.takeUp(found)

@@ -7,6 +7,7 @@ import { MAX_REQUEST_BYTES } from '../src/protocol/limits.ts'
 import { authorizationMatches } from '../src/support/authorization.ts'
 import type { Logger } from '../src/support/logger.ts'
 import { parseCommand } from './command-body.ts'
+import { type OnePortOptions, takeTls } from './one-port.ts'
 import type { Reply } from './worker.ts'
 
 export interface ServerOptions {
@@ -20,6 +21,8 @@ export interface ServerOptions {
   readonly watch: (reader: Writable) => Promise<void>
   /** Whether every thread answers. */
   readonly healthy: () => Promise<boolean>
+  /** It serves TLS as well. */
+  readonly tls?: Omit<OnePortOptions, 'logger'>
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>
 }
 
@@ -48,6 +51,7 @@ export function createServer(options: ServerOptions): WorkerServer {
       else refuse(response, failure('INTERNAL', error instanceof Error ? error.message : String(error)))
     })
   })
+  const tls = options.tls && takeTls(server, { ...options.tls, logger: options.logger })
   return {
     listen: (address) => listen(server, address),
     get port() {
@@ -57,6 +61,7 @@ export function createServer(options: ServerOptions): WorkerServer {
       new Promise((resolve) => {
         server.close(() => resolve())
         server.closeAllConnections()
+        tls?.cut()
       }),
   }
 }

@@ -102,3 +102,15 @@ export const SAMPLE_BOT = {
   /** Event types that are told apart: Discord has some 80. */
   types: 500,
 } as const
+
+/** TLS between the operator and its workers. */
+export const WORKER_TLS = {
+  /** One certificate or key as PEM; ours have less than 1 KB. */
+  pemBytes: 8 * KB,
+  /** Authorities that are trusted at once: the present one, and those before it that may still be in use. */
+  authorities: 4,
+  /** By then a connection to a worker has said whether it speaks TLS, and its handshake is over. */
+  helloMs: 15 * SECOND,
+  /** By then a worker has taken a connection, and its handshake is over. */
+  connectMs: 5 * SECOND,
+} as const

@@ -37,6 +37,17 @@ export const serviceName = (cluster: ShardCluster): string => `${cluster.metadat
 export const keySecretName = (cluster: ShardCluster): string => `${cluster.metadata.name}-sharder-key`
 export const KEY_SECRET_KEY = 'authorization'
 
+/** The authority that signs what workers serve TLS with. */
+export const authoritySecretName = (cluster: ShardCluster): string => `${cluster.metadata.name}-sharder-ca`
+/** What workers serve TLS with. */
+export const tlsSecretName = (cluster: ShardCluster): string => `${cluster.metadata.name}-sharder-tls`
+/** https://kubernetes.io/docs/concepts/configuration/secret/#tls-secrets */
+export const TLS_SECRET_KEYS = { certificate: 'tls.crt', privateKey: 'tls.key' } as const
+
+/** The one name in the certificates of all workers, whatever address they are reached at: nothing resolves it. */
+export const servernameOf = ({ metadata: { name, namespace } }: ShardCluster): string =>
+  `${name}-sharders.${namespace}.svc`
+
 /** Garbage collection removes a child with its ShardCluster: no finalizer is needed. */
 export function ownerOf({ metadata }: ShardCluster): OwnerReference {
   if (metadata.uid === undefined)

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { DISCORD_GATEWAY_HOSTS } from '../../src/api/gateway-hosts.ts'
 import type { ShardCluster } from '../../src/api/shard-cluster.ts'
 import { sinkSecrets, sinkSettings } from '../../src/domain/sink-secrets.ts'
-import { KEY_SECRET_KEY, keySecretName, labelsOf } from './names.ts'
+import { KEY_SECRET_KEY, keySecretName, labelsOf, TLS_SECRET_KEYS, tlsSecretName } from './names.ts'
 import { environmentOf } from './worker-environment.ts'
 
 export const SHARDER_PORT = 8080
@@ -19,6 +19,15 @@ export interface PodDefaults {
   /** The operator's own image: one image holds all commands. */
   readonly image: string
   readonly imagePullPolicy: string | undefined
+}
+
+/** Which Secrets a pod mounts, as far as it is read. */
+export interface PodSources {
+  readonly spec?: {
+    readonly volumes?: readonly {
+      readonly projected?: { readonly sources: readonly { readonly secret?: { readonly name: string } }[] }
+    }[]
+  }
 }
 
 export type PodTemplate = ReturnType<typeof podTemplate>
@@ -57,6 +66,18 @@ export function podTemplate(cluster: ShardCluster, defaults: PodDefaults, labels
     },
   }
 }
+
+/** An image of somebody's own may be of a release that cannot. */
+const shallServeTls = ({ spec: { worker } }: ShardCluster): boolean => worker.tls ?? worker.image === undefined
+
+/**
+ * Whether the worker in this pod serves TLS: its certificate is mounted. That is a fact of Kubernetes', and nobody can
+ * change it in a pod that exists; what the worker says or does not say over the network counts for nothing.
+ */
+export const servesTls = ({ spec }: PodSources, cluster: ShardCluster): boolean =>
+  spec?.volumes?.some(({ projected }) =>
+    projected?.sources.some(({ secret }) => secret?.name === tlsSecretName(cluster)),
+  ) === true
 
 function container(cluster: ShardCluster, defaults: PodDefaults) {
   const { worker } = cluster.spec
@@ -98,6 +119,12 @@ function environment(cluster: ShardCluster) {
     threads: worker.threads,
     tokenFile: `${SECRETS}/token`,
     authorizationFile: `${SECRETS}/authorization`,
+    ...(shallServeTls(cluster) && {
+      tls: {
+        certificateFile: `${SECRETS}/${TLS_SECRET_KEYS.certificate}`,
+        keyFile: `${SECRETS}/${TLS_SECRET_KEYS.privateKey}`,
+      },
+    }),
     sinks: events.map((sink) => sinkSettings(sink, ({ file }) => `${SECRETS}/${file}`)),
     // Left out where it says what a worker does anyway: the templates of all that run stay as they are.
     ...(!isDeepStrictEqual(gateway.hosts, DISCORD_GATEWAY_HOSTS) && { gatewayHosts: gateway.hosts }),
@@ -113,6 +140,9 @@ function secretSources(cluster: ShardCluster) {
   return [
     source(tokenSecretRef.name, tokenSecretRef.key, 'token'),
     source(keySecretName(cluster), KEY_SECRET_KEY, 'authorization'),
+    ...(shallServeTls(cluster)
+      ? Object.values(TLS_SECRET_KEYS).map((key) => source(tlsSecretName(cluster), key, key))
+      : []),
     ...events.flatMap(sinkSecrets).map(({ ref, file }) => source(ref.name, ref.key, file)),
   ]
 }

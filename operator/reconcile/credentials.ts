@@ -6,7 +6,9 @@ import type { ObjectClient } from '../kube/apply.ts'
 import { secrets } from '../kube/resources.ts'
 import { secretValue } from '../kube/secret-value.ts'
 import { readKeySecret, type SharderKey } from '../manifests/key-secret.ts'
-import { keySecretName } from '../manifests/names.ts'
+import { authoritySecretName, keySecretName, tlsSecretName } from '../manifests/names.ts'
+import { readTrust } from '../manifests/trust-secrets.ts'
+import type { StoredTrust } from '../trust/due-trust.ts'
 import type { SecretObject } from './objects.ts'
 import { notOurs, strangerOf } from './ownership.ts'
 
@@ -65,6 +67,18 @@ export async function readCredentials(
       key: readKeySecret(keySecret),
     },
   }
+}
+
+/** Reads what is stored of the workers' certificates. */
+export async function readStoredTrust(
+  client: ObjectClient,
+  cluster: ShardCluster,
+  signal: AbortSignal,
+): Promise<StoredTrust> {
+  const { namespace } = cluster.metadata
+  const read = (name: string) => client.get<SecretObject>(secrets, { namespace, name }, { signal })
+  const [authority, tls] = await Promise.all([read(authoritySecretName(cluster)), read(tlsSecretName(cluster))])
+  return readTrust(authority, tls)
 }
 
 const missing = (reason: Reason, message: string): CredentialsAnswer => ({ ok: false, problem: { reason, message } })

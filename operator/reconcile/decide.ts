@@ -18,6 +18,7 @@ import { podDisruptionBudget } from '../manifests/pod-disruption-budget.ts'
 import { service } from '../manifests/service.ts'
 import { statefulSet } from '../manifests/stateful-set.ts'
 import { TEMPLATE_ANNOTATION } from '../manifests/template-record.ts'
+import { authoritySecret, tlsSecret } from '../manifests/trust-secrets.ts'
 import { type ConditionEvent, conditionEvents } from './condition-events.ts'
 import type { Managed } from './fleets.ts'
 import { ordinalOf, type PodObject, runs, type StatefulSetObject } from './objects.ts'
@@ -51,10 +52,10 @@ type Unheard = Omit<Observed, keyof Heard> & { readonly fleet: Pick<Fleet, 'tota
 
 /** What the manager is told; undefined: it is left as it is. Pure. */
 export function managedOf(seen: Unheard): Managed | undefined {
-  const { credentials, key, pods } = seen
+  const { credentials, key, trust, pods } = seen
   const totalShards = totalShardsOf(seen)
   if (!credentials.ok) return undefined
-  return { credentials: credentials.credentials, key, totalShards, pods: podsOf(pods, totalShards) }
+  return { credentials: credentials.credentials, key, trust, totalShards, pods: podsOf(pods, totalShards) }
 }
 
 /** What one look at the world calls for. Pure: the same observation gives the same plan. */
@@ -63,7 +64,9 @@ export function decide(all: Observed): Plan {
   const observed = ofCount(all, totalShards)
   const { pods } = observed
   const userProblem = userProblemOf(observed, totalShards)
-  const apply = userProblem ? [] : children(observed, totalShards)
+  // What runs is to be trusted on, whatever the user has to mend.
+  const running = pods.length > 0 ? certificates(observed) : []
+  const apply = userProblem ? running : children(observed, totalShards)
   const rollout = userProblem ? undefined : rolloutOf(observed, totalShards)
   const replaced = podToReplace(rollout, pods)
   const kept = userProblem === undefined && keepsStatus(observed, totalShards)
@@ -124,10 +127,17 @@ export function replicasOf(observed: Pick<Observed, 'cluster' | 'fleet' | 'empty
   return Math.max(wanted, replicas)
 }
 
+/** The authority first: whoever finds the other without it would not know it. */
+const certificates = ({ cluster, trust }: Observed): Plan['apply'] => [
+  { resource: secrets, manifest: authoritySecret(cluster, trust) },
+  { resource: secrets, manifest: tlsSecret(cluster, trust) },
+]
+
 function children(observed: Observed, totalShards: number | undefined): Plan['apply'] {
   const { cluster, defaults, key } = observed
   const first = [
     { resource: secrets, manifest: keySecret(cluster, key) },
+    ...certificates(observed),
     { resource: services, manifest: service(cluster) },
     { resource: podDisruptionBudgets, manifest: podDisruptionBudget(cluster) },
   ]

@@ -11,6 +11,7 @@ import { type Applicant, botOf, type Lanes } from '../../src/manager/lanes.ts'
 import type { ManagerMetrics } from '../../src/manager/metrics.ts'
 import type { WorkerRef } from '../../src/manager/ports.ts'
 import { type RestOptions, type RestWay, restSessionInfo } from '../../src/manager/session-info.ts'
+import { SecureWorkerAgent } from '../../src/manager/worker-agent.ts'
 import { background } from '../../src/support/background.ts'
 import type { Clock } from '../../src/support/clock.ts'
 import type { Logger } from '../../src/support/logger.ts'
@@ -18,7 +19,9 @@ import type { ManagedFleet } from '../fleet-metrics.ts'
 import type { ObjectClient } from '../kube/apply.ts'
 import type { ObjectKey } from '../kube/objects.ts'
 import type { SharderKey } from '../manifests/key-secret.ts'
-import { CONTAINER, SHARDER_PORT } from '../manifests/pod.ts'
+import { servernameOf } from '../manifests/names.ts'
+import { CONTAINER, SHARDER_PORT, servesTls } from '../manifests/pod.ts'
+import { authoritiesOf, type WorkerTrust } from '../trust/due.ts'
 import type { Credentials } from './credentials.ts'
 import { mayHoldShards, ordinalOf, type PodObject, runs } from './objects.ts'
 import { firstRemedy, nextRemedy, type Remedy } from './remedy.ts'
@@ -31,6 +34,7 @@ export interface FleetsOptions {
   readonly lanes: Lanes
   /** How REST proxies are reached. Default: any. */
   readonly restWay?: RestWay
+  /** For workers that serve no TLS. */
   readonly dispatcher: Dispatcher
   /** Keeps sessions in Secrets. */
   readonly client: ObjectClient
@@ -44,6 +48,7 @@ export interface FleetsOptions {
 export interface Managed {
   readonly credentials: Credentials
   readonly key: SharderKey
+  readonly trust: WorkerTrust
   /** undefined: not known yet. */
   readonly totalShards: number | undefined
   readonly pods: readonly PodObject[]
@@ -66,6 +71,9 @@ interface Running {
   keys: readonly string[]
   /** When a worker last wanted none of them, on the injected clock. */
   keysRefusedAt: number | undefined
+  /** For workers that serve TLS. */
+  readonly agent: SecureWorkerAgent
+  untrustedAt: number | undefined
   /** Pods that ran before this manager did: of those that were not heard yet it only knows what status says. */
   readonly inherited: ReadonlySet<string>
 }
@@ -74,6 +82,8 @@ interface Running {
 const SETTLE_MS = 15_000
 /** A worker that wants no key that is known has the Secret read again at this pace, in milliseconds. */
 const KEYS_REFUSED_AGAIN_MS = 15_000
+/** The same, of one whose certificate is not of its ShardCluster. */
+const UNTRUSTED_AGAIN_MS = 15_000
 
 /** The gateway managers of this operator, one a ShardCluster. */
 export class Fleets {
@@ -122,12 +132,28 @@ export class Fleets {
     return this.#running.get(key)?.keysRefusedAt
   }
 
+  /** When the certificate of a worker was not trusted, on the injected clock: its Secret may have changed. */
+  untrustedAt(key: ObjectKey): number | undefined {
+    return this.#running.get(key)?.untrustedAt
+  }
+
+  /** Has a manager that runs trust workers by that; it counts for connections that are made from now on. */
+  trust(key: ObjectKey, cluster: ShardCluster, { authority }: WorkerTrust): void {
+    const running = this.#running.get(key)
+    running?.agent.trust({
+      servername: servernameOf(cluster),
+      authorities: authoritiesOf(authority),
+      onUntrusted: () => this.#untrusted(key, running),
+    })
+  }
+
   /** Starts or updates the manager of a ShardCluster and tells it which workers there are. */
   manage(key: ObjectKey, cluster: ShardCluster, managed: Managed): void {
     const { credentials, totalShards, pods } = managed
     const running = this.#runningFor(key, cluster, managed)
     running.cluster = cluster
     takeKey(running, managed.key)
+    this.trust(key, cluster, managed.trust)
     const desired = desiredOf(cluster, credentials.token, totalShards)
     const { fatal } = running.manager
     running.remedy = nextRemedy(running.remedy, desired.remedy, fatal?.closeCode, this.#options.clock.now())
@@ -143,8 +169,9 @@ export class Fleets {
     this.#end(running)
   }
 
-  #end({ manager, member }: Running): void {
-    background(manager.stop(), this.#options.logger, 'manager-stop')
+  #end({ manager, member, agent }: Running): void {
+    const stopped = manager.stop().finally(() => agent.destroy())
+    background(stopped, this.#options.logger, 'manager-stop')
     this.#options.lanes.leave(member)
   }
 
@@ -152,7 +179,7 @@ export class Fleets {
   async stop(save = false): Promise<void> {
     const all = [...this.#running.values()]
     this.#running.clear()
-    await Promise.all(all.map(({ manager }) => manager.stop(save)))
+    await Promise.all(all.map(({ manager, agent }) => manager.stop(save).then(() => agent.destroy())))
     this.#options.lanes.stop()
   }
 
@@ -219,6 +246,8 @@ export class Fleets {
       remedy: undefined,
       keys: [],
       keysRefusedAt: undefined,
+      agent: new SecureWorkerAgent(),
+      untrustedAt: undefined,
     }
     this.#running.set(key, running)
     return running
@@ -240,17 +269,25 @@ export class Fleets {
     this.#options.onChange(key)
   }
 
+  #untrusted(key: ObjectKey, running: Running): void {
+    const now = this.#options.clock.now()
+    if (now - (running.untrustedAt ?? Number.NEGATIVE_INFINITY) < UNTRUSTED_AGAIN_MS) return
+    running.untrustedAt = now
+    this.#options.onChange(key)
+  }
+
   #workerOf(pod: PodObject, key: ObjectKey, running: Running): WorkerRef[] {
     const podIP = pod.status?.podIP
     if (!podIP || !mayHoldShards(pod, CONTAINER)) return []
     const { name, uid } = pod.metadata
     const ordinal = ordinalOf(pod)
     const host = podIP.includes(':') ? `[${podIP}]` : podIP
+    const tls = servesTls(pod, running.cluster)
     const port = httpWorker({
-      url: `http://${host}:${SHARDER_PORT}`,
+      url: `${tls ? 'https' : 'http'}://${host}:${SHARDER_PORT}`,
       keys: () => running.keys,
       onKeysRefused: () => this.#keysRefused(key, running),
-      dispatcher: this.#options.dispatcher,
+      dispatcher: tls ? running.agent : this.#options.dispatcher,
     })
     const presumed = running.inherited.has(uid) ? presumedRange(running.cluster, ordinal) : undefined
     return [{ ordinal, uid, name, port, running: runs(pod, CONTAINER), ...(presumed && { presumed }) }]

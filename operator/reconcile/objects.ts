@@ -1,4 +1,5 @@
 import type { StoredObject } from '../kube/objects.ts'
+import type { PodSources } from '../manifests/pod.ts'
 
 /** The fields of child objects that are read; everything else stays unread JSON. */
 export interface StatefulSetObject extends StoredObject {
@@ -13,7 +14,7 @@ export interface StatefulSetObject extends StoredObject {
   }
 }
 
-export interface PodObject extends StoredObject {
+export interface PodObject extends StoredObject, PodSources {
   readonly status?: {
     readonly podIP?: string
     readonly phase?: string

@@ -4,6 +4,7 @@ import type { ShardClusterStatus } from '../../src/api/status.ts'
 import type { Fleet } from '../../src/manager/fleet.ts'
 import type { SharderKey } from '../manifests/key-secret.ts'
 import type { PodDefaults } from '../manifests/pod.ts'
+import type { WorkerTrust } from '../trust/due.ts'
 import type { CredentialsAnswer } from './credentials.ts'
 import type { PodObject, StatefulSetObject } from './objects.ts'
 
@@ -33,5 +34,7 @@ export interface Observed {
   readonly estimatedTime: string | undefined
   /** The key between manager and workers that there shall be, whatever its Secret says. */
   readonly key: SharderKey
+  /** The certificates of the workers that there shall be, whatever their Secrets say. */
+  readonly trust: WorkerTrust
   readonly defaults: PodDefaults
 }

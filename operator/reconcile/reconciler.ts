@@ -12,10 +12,13 @@ import type { ObjectKey, StoredObject } from '../kube/objects.ts'
 import { shardClusters } from '../kube/resources.ts'
 import type { StoreReader } from '../kube/store.ts'
 import { dueKey, ROTATE_KEY_ANNOTATION, type SharderKey } from '../manifests/key-secret.ts'
-import { keySecretName } from '../manifests/names.ts'
+import { authoritySecretName, keySecretName, servernameOf, tlsSecretName } from '../manifests/names.ts'
 import type { PodDefaults } from '../manifests/pod.ts'
+import { renewalOf, type WorkerTrust } from '../trust/due.ts'
+import { dueTrust, isStored } from '../trust/due-trust.ts'
+import { issuing } from '../trust/issue.ts'
 import { Applied } from './applied.ts'
-import { type CredentialsAnswer, readCredentials } from './credentials.ts'
+import { type CredentialsAnswer, readCredentials, readStoredTrust } from './credentials.ts'
 import { decide, managedOf, type Plan } from './decide.ts'
 import type { Fleets } from './fleets.ts'
 import { statusOfInvalid } from './invalid.ts'
@@ -33,6 +36,8 @@ export interface ReconcilerOptions {
   readonly statefulSets: StoreReader<StatefulSetObject>
   /** Indexed by the ShardCluster they are labelled with, see clusterKey. */
   readonly pods: StoreReader<PodObject>
+  /** Has a ShardCluster looked at in so many milliseconds, or sooner. */
+  readonly lookAgain: (key: ObjectKey, milliseconds: number) => void
 }
 
 /** What is remembered of a ShardCluster between two looks. */
@@ -46,6 +51,11 @@ interface Memory {
   readonly applied: Applied
   /** The key between manager and workers: as it was read, or as it will be made. */
   key: SharderKey
+  trust: WorkerTrust | undefined
+  /** After which generation and refusal its Secrets were read. */
+  trustFor: string
+  /** Milliseconds since 1970. */
+  trustUntil: number
   /** A child that the API server refused; not tried again before `until`, on the injected clock, or a new generation. */
   refused: { readonly problem: Problem; readonly generation: number; readonly until: number } | undefined
 }
@@ -79,6 +89,7 @@ export class Reconciler {
     const { fleets } = this.#options
     const managed = managedOf({ ...seen, fleet: fleets.get(key) })
     if (managed) fleets.manage(key, parsed.data, managed)
+    else fleets.trust(key, parsed.data, seen.trust)
     const observed = { ...seen, ...this.#heard(key, seen.pods) }
     const plan = decide(observed)
     const refused = await this.#applyChildren(plan, parsed.data, memory, signal, logger)
@@ -121,6 +132,9 @@ export class Reconciler {
       credentialsFor: '',
       applied: new Applied(),
       key: dueKey(undefined, cluster),
+      trust: undefined,
+      trustFor: '',
+      trustUntil: 0,
       refused: undefined,
     }
     this.#memories.set(key, memory)
@@ -158,6 +172,7 @@ export class Reconciler {
       refused: undefined,
       time: timeText(clock, clock.now()),
       key: memory.key,
+      trust: await this.#trust(key, cluster, memory, signal),
       defaults,
     }
   }
@@ -182,6 +197,25 @@ export class Reconciler {
     memory.key = dueKey(stored ?? memory.key, cluster)
     if (!stored) memory.applied.forget('Secret', keySecretName(cluster))
     return answer
+  }
+
+  /** What workers are known by. Its Secrets are read when something calls for it, and written before they run out. */
+  async #trust(key: ObjectKey, cluster: ShardCluster, memory: Memory, signal: AbortSignal): Promise<WorkerTrust> {
+    const { client, fleets, clock, lookAgain } = this.#options
+    const calledFor = [cluster.metadata.generation, fleets.untrustedAt(key)].join('/')
+    const stored =
+      memory.trust && memory.trustFor === calledFor ? undefined : await readStoredTrust(client, cluster, signal)
+    memory.trustFor = calledFor
+    const now = clock.date().getTime()
+    if (memory.trust === undefined || stored || now >= memory.trustUntil) {
+      const asked = { stored, known: memory.trust, servername: servernameOf(cluster), now }
+      memory.trust = await dueTrust(asked, issuing)
+      memory.trustUntil = renewalOf(memory.trust)
+      if (stored && !isStored(stored, memory.trust))
+        for (const nameOf of [authoritySecretName, tlsSecretName]) memory.applied.forget('Secret', nameOf(cluster))
+    }
+    lookAgain(key, memory.trustUntil - now)
+    return memory.trust
   }
 
   /** @returns what keeps a child from being what it shall be. Throws what may pass by itself. */

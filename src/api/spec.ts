@@ -131,6 +131,12 @@ const worker = z
       .max(512)
       .optional()
       .describe("Image of the workers. Omitted: the operator's own, as `upgrade` says."),
+    tls: z
+      .boolean()
+      .optional()
+      .describe(
+        "Whether the operator speaks TLS to the workers, with an authority of its own. Omitted: yes where workers run the operator's own image, no where `image` names another, which may be of a release that cannot.",
+      ),
     upgrade: z
       .enum(['OnChange', 'WithOperator'])
       .default('OnChange')

@@ -17,6 +17,8 @@ export interface WorkerSettings {
   readonly tokenFile: string
   /** Holds the key that the manager must present. */
   readonly authorizationFile: string
+  /** What it serves TLS with, beside plain HTTP on the same port; read again for new connections. Omitted: no TLS. */
+  readonly tls?: TlsFiles
   readonly sinks: readonly SinkSettings[]
   /** Hosts of gateways it may connect to, see `spec.gateway.hosts`; undefined: Discord's. */
   readonly gatewayHosts?: readonly string[]
@@ -25,6 +27,12 @@ export interface WorkerSettings {
   readonly stateDirectory?: string
   /** How long the process may take to end after SIGTERM: the pod's terminationGracePeriodSeconds. */
   readonly graceSeconds: number
+}
+
+/** PEM files that may change while the process runs. */
+export interface TlsFiles {
+  readonly certificateFile: string
+  readonly keyFile: string
 }
 
 const json = <T extends z.ZodType>(schema: T) =>
@@ -47,6 +55,8 @@ const environmentSchema = z.object({
   SHARDCLUSTER_THREADS: z.coerce.number().int().min(1).max(64).default(1),
   SHARDCLUSTER_TOKEN_FILE: z.string().min(1),
   SHARDCLUSTER_AUTHORIZATION_FILE: z.string().min(1),
+  SHARDCLUSTER_TLS_CERTIFICATE_FILE: z.string().min(1).optional(),
+  SHARDCLUSTER_TLS_KEY_FILE: z.string().min(1).optional(),
   SHARDCLUSTER_EVENTS: json(z.array(sinkSettingsSchema).min(1)),
   SHARDCLUSTER_GATEWAY_HOSTS: json(z.array(z.string().min(1).max(261)).min(1).max(16)).optional(),
   SHARDCLUSTER_LOG_LEVEL: z.string().default('info'),
@@ -81,6 +91,10 @@ export function workerEnvironment(
     SHARDCLUSTER_THREADS: String(settings.threads),
     SHARDCLUSTER_TOKEN_FILE: settings.tokenFile,
     SHARDCLUSTER_AUTHORIZATION_FILE: settings.authorizationFile,
+    ...(settings.tls && {
+      SHARDCLUSTER_TLS_CERTIFICATE_FILE: settings.tls.certificateFile,
+      SHARDCLUSTER_TLS_KEY_FILE: settings.tls.keyFile,
+    }),
     SHARDCLUSTER_EVENTS: JSON.stringify(settings.sinks),
     ...(settings.gatewayHosts && { SHARDCLUSTER_GATEWAY_HOSTS: JSON.stringify(settings.gatewayHosts) }),
     SHARDCLUSTER_LOG_LEVEL: settings.logLevel,
@@ -101,12 +115,25 @@ export function parseWorkerEnvironment(environment: Record<string, string | unde
     threads: e.SHARDCLUSTER_THREADS,
     tokenFile: e.SHARDCLUSTER_TOKEN_FILE,
     authorizationFile: e.SHARDCLUSTER_AUTHORIZATION_FILE,
+    ...tlsOf(e),
     sinks: e.SHARDCLUSTER_EVENTS,
     ...(e.SHARDCLUSTER_GATEWAY_HOSTS && { gatewayHosts: e.SHARDCLUSTER_GATEWAY_HOSTS }),
     logLevel: e.SHARDCLUSTER_LOG_LEVEL,
     graceSeconds: e.SHARDCLUSTER_GRACE_SECONDS,
     ...(e.SHARDCLUSTER_STATE_DIRECTORY !== undefined && { stateDirectory: e.SHARDCLUSTER_STATE_DIRECTORY }),
   }
+}
+
+/** One without the other is a mistake, and no reason to do without TLS. */
+function tlsOf({
+  SHARDCLUSTER_TLS_CERTIFICATE_FILE: certificateFile,
+  SHARDCLUSTER_TLS_KEY_FILE: keyFile,
+}: z.output<typeof environmentSchema>): { readonly tls?: TlsFiles } {
+  if (certificateFile === undefined && keyFile === undefined) return {}
+  if (certificateFile !== undefined && keyFile !== undefined) return { tls: { certificateFile, keyFile } }
+  throw new Error(
+    'the sharder serves TLS with a certificate and its key: set both SHARDCLUSTER_TLS_CERTIFICATE_FILE and SHARDCLUSTER_TLS_KEY_FILE',
+  )
 }
 
 /** StatefulSet pods are named `<set>-<ordinal>`. */

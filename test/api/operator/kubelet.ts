@@ -23,7 +23,7 @@ interface PodSpec {
 interface Source {
   readonly secret: { readonly name: string; readonly items: readonly { readonly key: string; readonly path: string }[] }
 }
-type Pod = PodObject & { readonly spec: PodSpec }
+type Pod = Omit<PodObject, 'spec'> & { readonly spec: PodSpec }
 type StatefulSet = StoredObject & {
   readonly spec: { readonly replicas: number; readonly template: Template }
   readonly status?: { readonly observedGeneration?: number }
@@ -148,7 +148,10 @@ export class TestKubelet<W extends PodWorker> {
     const ordinal = Number(/\d+$/.exec(pod.metadata.name)?.[0])
     const running = this.#running.get(pod.metadata.uid)
     if (!set || ordinal >= set.spec.replicas) return this.#remove(pod, running, set !== undefined)
-    if (running && !this.volumesLag) await this.#mount(running.pod, running.files)
+    if (running && !this.volumesLag) {
+      await this.#mount(running.pod, running.files)
+      running.worker.mounted?.()
+    }
     if (!running && !this.#kept.get(pod.metadata.uid)?.away) await this.#start(pod, ordinal)
   }
 

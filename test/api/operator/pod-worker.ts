@@ -21,6 +21,8 @@ export interface PodStart {
 export interface PodWorker {
   /** Shards it holds, ascending. */
   held(): Promise<readonly number[]>
+  /** The files that it was started with are others now. */
+  mounted?(): void
   /** SIGTERM. */
   drain(): Promise<void>
   /** The node is lost. */
@@ -37,5 +39,8 @@ export const startTestWorker: StartPod<TestWorker> = ({ ordinal, host, files, st
     port: SHARDER_PORT,
     authorization: () => files.get('authorization') ?? '',
     token: () => files.get('token') ?? '',
+    ...(files.has('tls.crt') && {
+      certificate: () => ({ cert: files.get('tls.crt') ?? '', key: files.get('tls.key') ?? '' }),
+    }),
     state,
   })

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -15,12 +15,13 @@ export class SharderProcess implements PodWorker {
   readonly #child: ChildProcess
   readonly #directory: string
   readonly #start: PodStart
+  readonly #written = new Map<string, string>()
   readonly #exited: Promise<unknown>
 
   private constructor(start: PodStart) {
     this.#start = start
     this.#directory = mkdtempSync(join(tmpdir(), `${start.name}-`))
-    for (const [name, text] of start.files) writeFileSync(join(this.#directory, name), text, { mode: 0o600 })
+    this.mounted()
     const paths = { '/etc/shardcluster': this.#directory, '/var/lib/shardcluster': this.#directory }
     const environment: Record<string, string> = {}
     for (const [name, value] of Object.entries(start.environment))
@@ -43,6 +44,17 @@ export class SharderProcess implements PodWorker {
       sharder.#exited.then(() => Promise.reject(new Error(`the sharder ${start.name} ended while starting`))),
     ])
     return sharder
+  }
+
+  /** As a kubelet does, who changes files by symbolic links: never half of one. */
+  mounted(): void {
+    for (const [name, text] of this.#start.files) {
+      if (this.#written.get(name) === text) continue
+      const path = join(this.#directory, name)
+      writeFileSync(`${path}~`, text, { mode: 0o600 })
+      renameSync(`${path}~`, path)
+      this.#written.set(name, text)
+    }
   }
 
   async held(): Promise<readonly number[]> {

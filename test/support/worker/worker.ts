@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
 import { PassThrough } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import fastify, { type FastifyInstance } from 'fastify'
+import { takeTls } from '../../../sharder/one-port.ts'
 import {
   type AssignShards,
   COMMAND_TYPES,
@@ -16,6 +18,8 @@ import { KEEPALIVE_MS, STATE_GATHER_MS } from '../../../src/protocol/limits.ts'
 import type { Session } from '../../../src/protocol/session.ts'
 import type { Delta, SinkRecord, Snapshot } from '../../../src/protocol/state.ts'
 import { authorizationMatches } from '../../../src/support/authorization.ts'
+import { systemClock } from '../../../src/support/clock.ts'
+import { createLogger } from '../../../src/support/logger.ts'
 import { GatewayShard } from './gateway-shard.ts'
 
 export interface TestWorkerOptions {
@@ -26,6 +30,8 @@ export interface TestWorkerOptions {
   readonly authorization: () => string
   /** The bot token, read for each IDENTIFY as from a mounted file. */
   readonly token: () => string
+  /** It serves TLS as well, with what is mounted now. Default: no. */
+  readonly certificate?: () => { readonly cert: string; readonly key: string }
   /** Default: nothing outlives it. */
   readonly state?: WorkerState
 }
@@ -45,7 +51,8 @@ export class TestWorker {
   flushMs = 0
   readonly #options: TestWorkerOptions
   readonly #bootId = randomBytes(8).toString('hex')
-  readonly #server: FastifyInstance = fastify({ forceCloseConnections: true })
+  readonly #server: FastifyInstance
+  #cut = () => {}
   readonly #shards = new Map<number, GatewayShard>()
   readonly #watchers = new Set<PassThrough>()
   readonly #changed = new Set<number>()
@@ -57,6 +64,14 @@ export class TestWorker {
 
   private constructor(options: TestWorkerOptions) {
     this.#options = options
+    this.#server = fastify({
+      forceCloseConnections: true,
+      serverFactory: (handler) => {
+        const server = createServer(handler)
+        if (options.certificate) this.#cut = takingTls(server, options.certificate)
+        return server
+      },
+    })
     const { sessions = [], endedAt = 0 } = options.state ?? {}
     const lastContactMsAgo = performance.now() - endedAt
     this.#kept = sessions.map((session) => ({ ...session, lastContactMsAgo }))
@@ -114,7 +129,7 @@ export class TestWorker {
         return read
       }),
     )
-    await this.#server.close()
+    await this.#close()
   }
 
   /** As a lost node does, or `kill -9`: nothing is handed over. */
@@ -122,7 +137,13 @@ export class TestWorker {
     if (this.#options.state)
       Object.assign(this.#options.state, { sessions: this.#sessions(), endedAt: performance.now() })
     for (const watcher of this.#watchers) watcher.destroy()
-    await Promise.all([this.#server.close(), this.#closeAll()])
+    await Promise.all([this.#close(), this.#closeAll()])
+  }
+
+  async #close(): Promise<void> {
+    const closed = this.#server.close()
+    this.#cut()
+    await closed
   }
 
   #sessions(): Session[] {
@@ -227,6 +248,16 @@ export class TestWorker {
   #send(delta: Delta): void {
     for (const watcher of this.#watchers) watcher.write(line(delta))
   }
+}
+
+/** As a sharder does. @returns what cuts the connections that the server does not know. */
+function takingTls(server: Server, certificate: NonNullable<TestWorkerOptions['certificate']>): () => void {
+  const { cut } = takeTls(server, {
+    certificate: { read: async () => certificate(), refused: () => {} },
+    clock: systemClock,
+    logger: createLogger('worker', 'silent'),
+  })
+  return cut
 }
 
 const line = (record: Snapshot | Delta): string => `${JSON.stringify(record)}\n`

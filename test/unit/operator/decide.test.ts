@@ -6,6 +6,7 @@ import { shardClusterSchema } from '../../../src/api/shard-cluster.ts'
 import { statusSchema } from '../../../src/api/status.ts'
 import { cluster, fleet, KEY, observed, pod, set } from './world.ts'
 
+const names = (plan: Plan) => plan.apply.map(({ manifest }) => manifest.metadata.name)
 const kinds = (plan: Plan) => plan.apply.map(({ resource }) => resource.kind)
 const condition = (plan: Plan, type: string) => plan.status.conditions?.find((one) => one.type === type)
 const replicas = (plan: Plan) =>
@@ -39,7 +40,7 @@ describe('decide', () => {
   it('a number of shards that is not known yet: everything but the StatefulSet', () => {
     const seen = observed({ ...fresh, cluster: withoutNumber(), fleet: fleet(undefined, 2) })
     const plan = decide(seen)
-    expect(kinds(plan)).toEqual(['Secret', 'Service', 'PodDisruptionBudget'])
+    expect(kinds(plan)).toEqual(['Secret', 'Secret', 'Secret', 'Service', 'PodDisruptionBudget'])
     expect(managedOf(seen)).toMatchObject({ totalShards: undefined })
     expect(condition(plan, 'Ready')).toMatchObject({ status: 'False', reason: 'WaitingForSessionInfo' })
     expect(plan.status).not.toHaveProperty('totalShards')
@@ -56,11 +57,11 @@ describe('decide', () => {
     expect(decide(afterwards(later)).status.totalShards).toBe(8)
   })
 
-  it('a number that does not fit: nothing is applied, the manager still learns of the pods, and the user of the way out', () => {
+  it('a number that does not fit: nothing is applied but what workers are known by, the manager still learns of the pods, and the user of the way out', () => {
     const small = cluster({ shardsPerWorker: 4, totalWorkers: 1, totalShards: 8 })
     const seen = observed({ cluster: small })
     const plan = decide(seen)
-    expect(plan.apply).toEqual([])
+    expect(names(plan)).toEqual(['bot-sharder-ca', 'bot-sharder-tls'])
     expect(managedOf(seen)?.pods).toHaveLength(2)
     expect(condition(plan, 'Stalled')).toMatchObject({ status: 'True', reason: 'TooManyShards' })
     expect(condition(plan, 'Stalled')?.message).toContain('totalWorkers to at least 2')

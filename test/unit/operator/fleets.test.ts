@@ -9,12 +9,12 @@ import { createManagerMetrics } from '../../../src/manager/metrics.ts'
 import { createLogger } from '../../../src/support/logger.ts'
 import { freePorts } from '../../support/apiserver/ports.ts'
 import { VirtualClock } from '../../support/virtual-clock.ts'
-import { cluster, pod, TOKEN } from './world.ts'
+import { cluster, pod, TOKEN, TRUST } from './world.ts'
 
 const KEY = 'prod/bot'
 const credentials = { token: TOKEN, restAuthorization: 'rest', key: undefined }
 const managing = (pods: readonly PodObject[], change: Partial<Managed> = {}): Managed => ({
-  ...{ credentials, key: { current: 'key' }, totalShards: 8, pods },
+  ...{ credentials, key: { current: 'key' }, trust: TRUST, totalShards: 8, pods },
   ...change,
 })
 const running: PodObject[] = [0, 1].map((ordinal) => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { keySecret } from '../../../operator/manifests/key-secret.ts'
 import { labelsOf, selectorOf, selectorText } from '../../../operator/manifests/names.ts'
-import type { PodDefaults, podTemplate } from '../../../operator/manifests/pod.ts'
+import { type PodDefaults, type podTemplate, servesTls } from '../../../operator/manifests/pod.ts'
 import { podDisruptionBudget } from '../../../operator/manifests/pod-disruption-budget.ts'
 import { service } from '../../../operator/manifests/service.ts'
 import { statefulSet } from '../../../operator/manifests/stateful-set.ts'
@@ -9,7 +9,7 @@ import { decide } from '../../../operator/reconcile/decide.ts'
 import { MAX_NAME_LENGTH } from '../../../src/api/shard-cluster.ts'
 import { MAX_SHARDS } from '../../../src/limits.ts'
 import { parseWorkerEnvironment, WORKER_RUNTIME } from '../../../src/protocol/worker-settings.ts'
-import { cluster, KEY, observed, REST_AUTHORIZATION, TOKEN } from './world.ts'
+import { cluster, KEY, observed, pod, REST_AUTHORIZATION, TOKEN, TRUST } from './world.ts'
 
 const defaults: PodDefaults = { image: 'shardcluster:1.0', imagePullPolicy: 'IfNotPresent' }
 const setOf = (change = {}, replicas = 2) => statefulSet(cluster(change), 8, replicas, defaults)
@@ -49,6 +49,8 @@ describe('the pods of the workers', () => {
     expect(Object.fromEntries(files)).toEqual({
       [settings.tokenFile]: 'bot.token',
       [settings.authorizationFile]: 'bot-sharder-key.authorization',
+      [String(settings.tls?.certificateFile)]: 'bot-sharder-tls.tls.crt',
+      [String(settings.tls?.keyFile)]: 'bot-sharder-tls.tls.key',
       [String(settings.sinks[0]?.http?.authorizationFile)]: 'bot.events-authorization',
     })
     expect(settings).toMatchObject({
@@ -56,6 +58,38 @@ describe('the pods of the workers', () => {
       port: 8080,
       sinks: [{ name: 'bot', http: { url: 'http://bot:8080/' } }],
     })
+  })
+
+  it("serve TLS where the image is the operator's own or somebody says that it can, and their volume is what tells", () => {
+    const served = (worker?: object) => {
+      const { spec } = template(worker && { worker })
+      const environment = Object.fromEntries(
+        containerOf(template(worker && { worker })).env.map((one) => [one['name'], '']),
+      )
+      const tells = servesTls({ ...pod(0), spec }, cluster())
+      expect('SHARDCLUSTER_TLS_CERTIFICATE_FILE' in environment).toBe(tells)
+      return tells
+    }
+    expect(served()).toBe(true)
+    expect(served({ tls: false })).toBe(false)
+    expect(served({ image: 'mine:1' })).toBe(false)
+    expect(served({ image: 'mine:1', tls: true })).toBe(true)
+    // A pod of the release before mounts no certificate, and an annotation is nothing that only the operator can write.
+    expect(servesTls(pod(0), cluster())).toBe(false)
+    expect(served({ tls: false, podAnnotations: { 'shardcluster.dev/tls': 'true' } })).toBe(false)
+    // Another ShardCluster's certificate is none of its own.
+    const other = cluster()
+    other.metadata.name = 'other'
+    expect(servesTls({ ...pod(0), spec: template().spec }, other)).toBe(false)
+  })
+
+  it('never take half of what TLS needs for none of it', () => {
+    const { env } = containerOf(template())
+    const environment = Object.fromEntries(env.map((one) => [one['name'], 'value' in one ? one.value : 'bot-8-1']))
+    for (const name of ['SHARDCLUSTER_TLS_CERTIFICATE_FILE', 'SHARDCLUSTER_TLS_KEY_FILE']) {
+      const { [name]: _, ...half } = environment
+      expect(() => parseWorkerEnvironment(half as Record<string, string>)).toThrow('SHARDCLUSTER_TLS_KEY_FILE')
+    }
   })
 
   it('find the credentials of brokers in files, and none of them in their environment', () => {
@@ -71,7 +105,7 @@ describe('the pods of the workers', () => {
     const mounted = template({ events }).spec.volumes[0]?.projected?.sources.flatMap(({ secret }) =>
       secret.items.map(({ key, path }) => `${secret.name}.${key} at ${path}`),
     )
-    expect(mounted?.slice(2)).toEqual([
+    expect(mounted?.slice(4)).toEqual([
       'nats.username at events-n-username',
       'nats.password at events-n-password',
       'authority.ca.crt at events-n-ca',
@@ -198,15 +232,25 @@ describe('the children', () => {
     })
   })
 
-  it('hold no secret but the key in its Secret, and a status holds none at all', () => {
+  it('hold no secret but in their Secrets, and a status holds none at all', () => {
     const { apply, status, events } = decide(observed())
-    expect(apply.map(({ resource }) => resource.kind)).toEqual([
-      'Secret',
-      'Service',
-      'PodDisruptionBudget',
-      'StatefulSet',
+    expect(apply.map(({ resource, manifest }) => `${resource.kind} ${manifest.metadata.name}`)).toEqual([
+      'Secret bot-sharder-key',
+      'Secret bot-sharder-ca',
+      'Secret bot-sharder-tls',
+      'Service bot-sharders',
+      'PodDisruptionBudget bot-sharders',
+      'StatefulSet bot-8',
     ])
-    const [secret, ...others] = apply
+    const [secret, authority, tls, ...others] = apply
+    // Base64 of a whole key is found as it is written into a Secret; one line of it wherever it is not.
+    const written = (key: string) => Buffer.from(key).toString('base64')
+    for (const { privateKey } of [TRUST.authority, TRUST.serving])
+      for (const text of [written(privateKey), privateKey.split('\n')[1]])
+        expect(JSON.stringify({ others, status, events })).not.toContain(text)
+    expect(JSON.stringify(authority)).toContain(written(TRUST.authority.privateKey))
+    expect(JSON.stringify(tls)).toContain(written(TRUST.serving.privateKey))
+    expect(JSON.stringify(tls)).not.toContain(written(TRUST.authority.privateKey))
     expect(secret?.manifest).toMatchObject({ data: { authorization: Buffer.from(KEY).toString('base64') } })
     for (const value of [TOKEN, REST_AUTHORIZATION, KEY]) {
       for (const text of [value, Buffer.from(value).toString('base64')])

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { servesTls } from '../../../operator/manifests/pod.ts'
 import { statefulSet } from '../../../operator/manifests/stateful-set.ts'
 import { recordTemplate, TEMPLATE_ANNOTATION } from '../../../operator/manifests/template-record.ts'
 import { cluster } from './world.ts'
@@ -40,6 +41,18 @@ describe('a newer operator', () => {
     const now = byNewer({ worker: { upgrade: 'WithOperator' } })
     expect(imageOf(now)).toBe(newer.image)
     expect(statefulSet(cluster(), 8, 2, older, recordOf(now))).toEqual(now)
+  })
+
+  it('keeps pods of a release that served no TLS, and goes on speaking plain HTTP to them', () => {
+    // What that release recorded of the same spec.
+    const { asked } = JSON.parse(recordOf(byOlder()))
+    const { template } = byOlder({ worker: { tls: false } }).spec
+    const found = JSON.stringify({ asked, template })
+    const kept = byNewer({}, found)
+    expect(kept.spec.template).toEqual(template)
+    expect(recordOf(kept)).toBe(found)
+    expect(servesTls(kept.spec.template, cluster())).toBe(false)
+    expect(servesTls(byNewer({ worker: { threads: 2 } }, found).spec.template, cluster())).toBe(true)
   })
 
   it('keeps an image that was asked for', () => {

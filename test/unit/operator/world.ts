@@ -3,6 +3,8 @@ import { CONTAINER } from '../../../operator/manifests/pod.ts'
 import { statefulSet } from '../../../operator/manifests/stateful-set.ts'
 import type { PodObject, StatefulSetObject } from '../../../operator/reconcile/objects.ts'
 import type { Observed } from '../../../operator/reconcile/observed.ts'
+import { dueTrust } from '../../../operator/trust/due-trust.ts'
+import { issuing } from '../../../operator/trust/issue.ts'
 import { type ShardCluster, shardClusterSchema } from '../../../src/api/shard-cluster.ts'
 import { rangeOf } from '../../../src/domain/ranges.ts'
 import type { Fleet, WorkerFleet } from '../../../src/manager/fleet.ts'
@@ -12,6 +14,12 @@ export const TOKEN = 'the-bot-token'
 export const REST_AUTHORIZATION = 'the-rest-authorization'
 export const KEY = 'the-sharder-key'
 export const TIME = '2026-01-01T00:00:00Z'
+
+/** The certificates of its workers. */
+export const TRUST = await dueTrust(
+  { stored: undefined, known: undefined, servername: 'bot-sharders.prod.svc', now: Date.now() },
+  issuing,
+)
 
 type Spec = Record<string, unknown>
 
@@ -120,6 +128,7 @@ export function observed(change: Partial<Observed> = {}): Observed {
     time: TIME,
     estimatedTime: undefined,
     key: { current: KEY },
+    trust: TRUST,
     defaults: DEFAULTS,
     ...change,
   }
