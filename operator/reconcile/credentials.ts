@@ -76,7 +76,11 @@ export async function readStoredTrust(
   signal: AbortSignal,
 ): Promise<StoredTrust> {
   const { namespace } = cluster.metadata
-  const read = (name: string) => client.get<SecretObject>(secrets, { namespace, name }, { signal })
+  const read = async (name: string) => {
+    const secret = await client.get<SecretObject>(secrets, { namespace, name }, { signal })
+    // What is somebody else's is no authority; that it is in the way is said when it is to be applied.
+    return secret && strangerOf(secret, cluster) === undefined ? secret : undefined
+  }
   const [authority, tls] = await Promise.all([read(authoritySecretName(cluster)), read(tlsSecretName(cluster))])
   return readTrust(authority, tls)
 }

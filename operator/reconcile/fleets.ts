@@ -1,12 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { Dispatcher } from 'undici'
 import type { ShardCluster } from '../../src/api/shard-cluster.ts'
-import type { Range } from '../../src/domain/ranges.ts'
 import { desiredOf } from '../../src/manager/desired.ts'
 import type { Fleet } from '../../src/manager/fleet.ts'
 import { GatewayManager } from '../../src/manager/gateway-manager.ts'
 import { httpWorker } from '../../src/manager/http-worker.ts'
-import type { LaneMember } from '../../src/manager/lane-member.ts'
 import { type Applicant, botOf, type Lanes } from '../../src/manager/lanes.ts'
 import type { ManagerMetrics } from '../../src/manager/metrics.ts'
 import type { WorkerRef } from '../../src/manager/ports.ts'
@@ -24,7 +22,9 @@ import { CONTAINER, SHARDER_PORT, servesTls } from '../manifests/pod.ts'
 import { authoritiesOf, type WorkerTrust } from '../trust/due.ts'
 import type { Credentials } from './credentials.ts'
 import { mayHoldShards, ordinalOf, type PodObject, runs } from './objects.ts'
-import { firstRemedy, nextRemedy, type Remedy } from './remedy.ts'
+import { presumedRange } from './presumed-range.ts'
+import { firstRemedy, nextRemedy } from './remedy.ts'
+import { type Running, takeKey } from './running.ts'
 import { secretSessionStore } from './session-store.ts'
 
 export interface FleetsOptions {
@@ -52,30 +52,6 @@ export interface Managed {
   /** undefined: not known yet. */
   readonly totalShards: number | undefined
   readonly pods: readonly PodObject[]
-}
-
-interface Running {
-  readonly manager: GatewayManager
-  readonly bot: string
-  /** Its place among the ShardClusters of its bot. */
-  readonly member: LaneMember
-  readonly startedAt: number
-  /** As it was managed last. */
-  cluster: ShardCluster
-  /** Another UID is another ShardCluster of the same name; another number of shards another set of workers. */
-  identity: string
-  /** How session info is asked for, as a digest. */
-  source: string
-  remedy: Remedy | undefined
-  /** What workers may want, likeliest first. */
-  keys: readonly string[]
-  /** When a worker last wanted none of them, on the injected clock. */
-  keysRefusedAt: number | undefined
-  /** For workers that serve TLS. */
-  readonly agent: SecureWorkerAgent
-  untrustedAt: number | undefined
-  /** Pods that ran before this manager did: of those that were not heard yet it only knows what status says. */
-  readonly inherited: ReadonlySet<string>
 }
 
 /** What runs is heard within this time after a manager began, or is in trouble. Milliseconds. */
@@ -292,24 +268,6 @@ export class Fleets {
     const presumed = running.inherited.has(uid) ? presumedRange(running.cluster, ordinal) : undefined
     return [{ ordinal, uid, name, port, running: runs(pod, CONTAINER), ...(presumed && { presumed }) }]
   }
-}
-
-/**
- * What a pod of a former leader may hold until it is heard: its range, if all was in its place; while shards moved,
- * nobody knows, and it could be any.
- */
-function presumedRange({ status }: ShardCluster, ordinal: number): Range | undefined {
-  const inPlace = status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True')
-  const row = status?.workerStatuses?.find((worker) => worker.ordinal === ordinal)
-  if (inPlace && row) return { first: row.first ?? 0, last: row.last ?? -1 }
-  return status?.totalShards === undefined ? undefined : { first: 0, last: status.totalShards - 1 }
-}
-
-/** The one before stays known, also where the Secret was changed by hand: kubelets take their time. */
-function takeKey(running: Running, { current, previous }: SharderKey): void {
-  if (running.keys[0] === current) return
-  const known = [current, previous, running.keys[0]].filter((key) => key !== undefined)
-  running.keys = [...new Set(known)]
 }
 
 const digestOf = (rest: RestOptions): string => createHash('sha256').update(JSON.stringify(rest)).digest('hex')

@@ -6,10 +6,9 @@ import { type Clock, timeText } from '../../src/support/clock.ts'
 import type { Logger } from '../../src/support/logger.ts'
 import type { ObjectClient } from '../kube/apply.ts'
 import { done, type Outcome, requeueAfter, TerminalError } from '../kube/controller.ts'
-import { ForbiddenError, InvalidError } from '../kube/errors.ts'
 import type { EventRecorder } from '../kube/events.ts'
 import type { ObjectKey, StoredObject } from '../kube/objects.ts'
-import { shardClusters } from '../kube/resources.ts'
+import { secrets, shardClusters } from '../kube/resources.ts'
 import type { StoreReader } from '../kube/store.ts'
 import { dueKey, ROTATE_KEY_ANNOTATION, type SharderKey } from '../manifests/key-secret.ts'
 import { authoritySecretName, keySecretName, servernameOf, tlsSecretName } from '../manifests/names.ts'
@@ -18,13 +17,13 @@ import { renewalOf, type WorkerTrust } from '../trust/due.ts'
 import { dueTrust, isStored } from '../trust/due-trust.ts'
 import { issuing } from '../trust/issue.ts'
 import { Applied } from './applied.ts'
+import { applyChild } from './apply-child.ts'
 import { type CredentialsAnswer, readCredentials, readStoredTrust } from './credentials.ts'
 import { decide, managedOf, type Plan } from './decide.ts'
 import type { Fleets } from './fleets.ts'
 import { statusOfInvalid } from './invalid.ts'
 import { ordinalOf, type PodObject, type StatefulSetObject } from './objects.ts'
 import type { Heard, Observed } from './observed.ts'
-import { notOurs, strangerOf } from './ownership.ts'
 
 export interface ReconcilerOptions {
   readonly client: ObjectClient
@@ -62,11 +61,11 @@ interface Memory {
 
 type Problem = NonNullable<Observed['refused']>
 
-/** A child that was refused, or that is somebody else's, is tried again at this pace, in milliseconds: a quota or an admission rule may have changed. */
+/**
+ * A child that was refused, or that is somebody else's, is tried again at this pace, in milliseconds: a quota or an
+ * admission rule may have changed.
+ */
 const REFUSED_AGAIN_MS = 15_000
-
-/** Characters of a refusal in a condition: the API server may quote a whole pod template. */
-const LONGEST_REFUSAL = 1_000
 
 /** Brings the world nearer to what a ShardCluster asks for: observe, decide, act. */
 export class Reconciler {
@@ -228,49 +227,18 @@ export class Reconciler {
   ): Promise<Problem | undefined> {
     const { namespace, generation = 0 } = cluster.metadata
     const { client, clock } = this.#options
-    const { refused } = memory
+    const { refused, applied } = memory
     if (refused && refused.generation === generation && clock.now() < refused.until) return refused.problem
     memory.refused = undefined
     for (const child of plan.apply) {
-      const problem = await this.#applyChild(child, cluster, memory, signal, logger)
-      if (!problem) continue
-      memory.refused = { problem, generation, until: clock.now() + REFUSED_AGAIN_MS }
-      return problem
+      const outcome = await applyChild(child, { cluster, client, applied, signal, logger })
+      if (outcome === 'applied' && child.resource === secrets) memory.credentials = undefined
+      if (typeof outcome !== 'object') continue
+      memory.refused = { problem: outcome, generation, until: clock.now() + REFUSED_AGAIN_MS }
+      return outcome
     }
     for (const { resource, name, uid } of plan.remove)
       await client.delete(resource, { namespace, name }, { uid, signal })
-    return undefined
-  }
-
-  async #applyChild(
-    { resource, manifest }: Plan['apply'][number],
-    cluster: ShardCluster,
-    memory: Memory,
-    signal: AbortSignal,
-    logger: Logger,
-  ): Promise<Problem | undefined> {
-    const { client } = this.#options
-    const { kind } = resource
-    const { name } = manifest.metadata
-    if (!memory.applied.differs(kind, manifest)) return undefined
-    if (!memory.applied.knows(kind, name)) {
-      const there = await client.get(resource, { namespace: cluster.metadata.namespace, name }, { signal })
-      const stranger = there && strangerOf(there, cluster)
-      if (stranger !== undefined) return { reason: 'ApplyFailed', message: notOurs(kind, name, stranger) }
-    }
-    // Before it is sent: what somebody does to it while the answer is on its way must make it forgotten again.
-    memory.applied.remember(kind, manifest)
-    try {
-      await client.apply(resource, manifest, { signal })
-    } catch (error) {
-      memory.applied.forget(kind, name)
-      if (!(error instanceof InvalidError || error instanceof ForbiddenError)) throw error
-      logger.warn({ err: error }, 'the API server refuses a child')
-      const why = error.message.slice(0, LONGEST_REFUSAL)
-      return { reason: 'ApplyFailed', message: `The API server refuses a child: ${why}` }
-    }
-    logger.info({ kind, object: name }, 'applied')
-    if (kind === 'Secret') memory.credentials = undefined
     return undefined
   }
 
