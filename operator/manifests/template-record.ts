@@ -14,7 +14,8 @@ export const TEMPLATE_ANNOTATION = 'shardcluster.dev/template'
 /** The fields of the spec that a pod template is made of. */
 const askedSchema = specSchema
   .pick({ tokenSecretRef: true, events: true, worker: true })
-  .extend({ gateway: z.object({ hosts: gatewayHosts }).prefault({}) })
+  // Without a default: an operator that knew no `gateway.hosts` recorded none, and its pods hold no URL against any.
+  .extend({ gateway: z.object({ hosts: gatewayHosts }).optional() })
 
 const recordSchema = z.object({ asked: askedSchema, template: z.record(z.string(), z.unknown()) })
 
@@ -38,7 +39,10 @@ export const recordTemplate = (cluster: ShardCluster, template: PodTemplate): st
 export function keptTemplate(cluster: ShardCluster, recorded: string | undefined): PodTemplate | undefined {
   if (recorded === undefined || cluster.spec.worker.upgrade === 'WithOperator') return undefined
   const record = recordSchema.safeParse(parseJson(recorded))
-  if (!record.success || !isDeepStrictEqual(record.data.asked, askedOf(cluster))) return undefined
+  if (!record.success) return undefined
+  const { gateway, ...asked } = askedOf(cluster)
+  const now = record.data.asked.gateway ? { ...asked, gateway } : asked
+  if (!isDeepStrictEqual(record.data.asked, now)) return undefined
   // Some operator's own template: it is passed on and never looked into.
   return record.data.template as unknown as PodTemplate
 }

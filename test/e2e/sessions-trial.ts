@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { parse } from 'yaml'
+import type { ShardClusterManifest } from '../../src/api/shard-cluster.ts'
 import type { Cluster } from '../support/cluster/cluster.ts'
 import { NodeShell } from '../support/cluster/node-shell.ts'
 import {
@@ -63,7 +64,7 @@ export class SessionsTrial {
   }
 
   /** Discord, REST proxy and bot end, so many operators, and the ShardCluster. */
-  async install({ replicas = 1 } = {}): Promise<void> {
+  async install({ replicas = 1, change = (cluster: ShardClusterManifest) => cluster } = {}): Promise<void> {
     await nameImage(this.#cluster, this.#image)
     await this.prepare()
     const [repository, tag] = this.#image.split(':')
@@ -82,7 +83,7 @@ export class SessionsTrial {
     const args = ['upgrade', '--install', place.fullname, join(ROOT, 'charts/shardcluster'), '--values', '-']
     const here = ['--namespace', place.namespace, '--wait', '--timeout', '5m']
     await this.#cluster.helm([...args, ...here], { input: JSON.stringify(values), timeoutMs: 330_000 })
-    await this.#kubectl(['apply', '--filename', '-'], JSON.stringify(manifest(place)))
+    await this.#kubectl(['apply', '--filename', '-'], JSON.stringify(change(manifest(place))))
     await this.nodes.start()
   }
 
@@ -227,9 +228,9 @@ export class SessionsTrial {
 }
 
 /** The sample of the trial, beside this release. */
-function manifest({ fullname }: Place): unknown {
+export function manifest({ fullname }: Place): ShardClusterManifest {
   const text = readFileSync(join(ROOT, 'crds/samples/simulator.yaml'), 'utf8')
-  return parse(text.replaceAll(/shardcluster-(trial|rest-proxy|sample-bot)/g, `${fullname}-$1`))
+  return parse(text.replaceAll(/shardcluster-(trial|rest-proxy|sample-bot|simulator)/g, `${fullname}-$1`))
 }
 
 /** The shells look into other processes: no namespace of a ShardCluster would take them. */

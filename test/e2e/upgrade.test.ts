@@ -1,15 +1,17 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import type { ShardClusterManifest } from '../../src/api/shard-cluster.ts'
 import { openCluster } from '../support/cluster/cluster.ts'
 import { disclosures } from './disclosures.ts'
 import { SessionSteps } from './session-steps.ts'
-import { SessionsTrial } from './sessions-trial.ts'
+import { manifest, SessionsTrial } from './sessions-trial.ts'
 import { OperatorRelease, type Release, Releases } from './upgrade-trial.ts'
 
 /** From the release before to this one and back, while shards run: no pod restarts, and no event is lost. */
 const cluster = openCluster(inject('cluster'))
 const releases = new Releases(cluster, inject('image'))
 const NAMESPACE = 'upgrade-test'
-const trial = new SessionsTrial(cluster, inject('image'), { namespace: NAMESPACE, fullname: 'discord' })
+const PLACE = { namespace: NAMESPACE, fullname: 'discord' }
+const trial = new SessionsTrial(cluster, inject('image'), PLACE)
 const operator = new OperatorRelease(cluster, { namespace: NAMESPACE, fullname: 'operator' })
 const steps = new SessionSteps(trial)
 
@@ -25,7 +27,8 @@ beforeAll(async () => {
   await deleteCrd()
   await trial.prepare()
   await operator.helm(previous)
-  await trial.install({ replicas: 0 })
+  // The release before knows no gateway.hosts.
+  await trial.install({ replicas: 0, change: withoutHosts })
 }, 900_000)
 
 afterAll(async () => {
@@ -41,6 +44,14 @@ const lives = async () =>
   (await trial.pods())
     .map(({ metadata, status }) => `${metadata.uid} ${status.containerStatuses?.[0]?.restartCount}`)
     .sort()
+
+/** The simulated Discord is none of Discord's hosts: whoever has another gateway names it with the upgrade. */
+const nameGateway = () => trial.patch({ gateway: { hosts: manifest(PLACE).spec.gateway.hosts } })
+
+function withoutHosts(cluster: ShardClusterManifest): ShardClusterManifest {
+  const { hosts: _, ...gateway } = cluster.spec.gateway
+  return { ...cluster, spec: { ...cluster.spec, gateway } }
+}
 
 const images = async () => new Set((await trial.pods()).map(({ spec }) => spec.containers[0]?.image))
 
@@ -68,7 +79,11 @@ it('the release before starts every shard', async () => {
 })
 
 describe('by Helm', () => {
-  it('up: no pod restarts', () => unnoticed('helm upgrade to this one', () => operator.helm(present)))
+  it('up: no pod restarts', () =>
+    unnoticed('helm upgrade to this one', async () => {
+      await operator.helm(present)
+      await nameGateway()
+    }))
 
   it("this one's operator scales workers of the release before", async () => {
     await steps.step('scale 3 -> 4 -> 2, older workers', async () => {
@@ -118,7 +133,11 @@ describe('by static manifest', () => {
       await operator.apply(previous)
     }))
 
-  it('up: no pod restarts', () => unnoticed('kubectl apply of this one', () => operator.apply(present)))
+  it('up: no pod restarts', () =>
+    unnoticed('kubectl apply of this one', async () => {
+      await operator.apply(present)
+      await nameGateway()
+    }))
 
   it('back: no pod restarts', () => unnoticed('kubectl apply back', () => operator.apply(previous)))
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { servesTls } from '../../../operator/manifests/pod.ts'
+import { podTemplate, servesTls } from '../../../operator/manifests/pod.ts'
 import { statefulSet } from '../../../operator/manifests/stateful-set.ts'
-import { recordTemplate, TEMPLATE_ANNOTATION } from '../../../operator/manifests/template-record.ts'
+import { keptTemplate, recordTemplate, TEMPLATE_ANNOTATION } from '../../../operator/manifests/template-record.ts'
 import { cluster } from './world.ts'
 
 const older = { image: 'shardcluster:1.0', imagePullPolicy: 'IfNotPresent' }
@@ -69,10 +69,30 @@ describe('the record', () => {
       tokenSecretRef: { name: 'bot' },
       events: [{ name: 'bot', http: { url: 'http://bot:8080/', authorizationSecretRef: { name: 'bot' } } }],
       worker: { threads: 2 },
+      // That it knew of the field, and nothing of what was in it.
+      gateway: {},
     })
   })
 
   it.each(['', 'nonsense', '{}', '{"asked":{},"template":{}}'])('%j: the template is made anew', (found) => {
     expect(imageOf(byNewer({}, found))).toBe(newer.image)
+  })
+})
+
+describe('gateway.hosts', () => {
+  const simulated = { intents: ['Guilds'], hosts: ['ws://simulator'] }
+  const recordOf = (one: ReturnType<typeof cluster>) => recordTemplate(one, podTemplate(one, { image: 'shardcluster:1', imagePullPolicy: undefined }, {}))
+
+  it('another one is another template: the pods are told by their environment', () => {
+    const recorded = recordOf(cluster())
+    expect(keptTemplate(cluster(), recorded)).toBeDefined()
+    expect(keptTemplate(cluster({ gateway: simulated }), recorded)).toBeUndefined()
+  })
+
+  it('is no change for pods of an operator that knew none: an upgrade restarts no worker', () => {
+    const { asked, template } = JSON.parse(recordOf(cluster()))
+    const { gateway: _, ...before } = asked
+    const recorded = JSON.stringify({ asked: before, template })
+    expect(keptTemplate(cluster({ gateway: simulated }), recorded)).toEqual(template)
   })
 })
