@@ -10,6 +10,7 @@ import { botOf, type Lanes } from '../../src/manager/lanes.ts'
 import type { ManagerMetrics } from '../../src/manager/metrics.ts'
 import type { WorkerRef } from '../../src/manager/ports.ts'
 import { type RestOptions, restSessionInfo } from '../../src/manager/session-info.ts'
+import { background } from '../../src/support/background.ts'
 import type { Clock } from '../../src/support/clock.ts'
 import type { Logger } from '../../src/support/logger.ts'
 import type { ManagedFleet } from '../fleet-metrics.ts'
@@ -134,7 +135,7 @@ export class Fleets {
     const running = this.#running.get(key)
     if (!running) return
     this.#running.delete(key)
-    void running.manager.stop()
+    background(running.manager.stop(), this.#options.logger, 'end of a manager')
     this.#options.lanes.leave(running.bot, key)
   }
 

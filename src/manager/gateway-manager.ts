@@ -1,5 +1,6 @@
 import { removable, type Target } from '../domain/hand-over.ts'
 import type { Candidate, Grant } from '../domain/identify-schedule.ts'
+import { background, guarded } from '../support/background.ts'
 import type { Cancel } from '../support/clock.ts'
 import { Candidates } from './candidates.ts'
 import type { Fleet } from './fleet.ts'
@@ -241,7 +242,7 @@ export class GatewayManager implements IdentifySource {
     this.#disconnected(link)
     this.#links.delete(ordinal)
     this.#handOver.forget(ordinal)
-    void link.stop()
+    background(link.stop(), this.#options.logger, 'end of a worker link')
     this.#recount()
   }
 
@@ -272,7 +273,7 @@ export class GatewayManager implements IdentifySource {
   #changed(): void {
     this.#planning ??= this.#options.clock.after(0, () => {
       this.#planning = undefined
-      this.#plan()
+      guarded(() => this.#plan(), this.#options.logger, 'hand-over plan')
     })
     this.#options.onChange()
   }

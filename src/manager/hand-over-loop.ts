@@ -3,6 +3,7 @@ import { type HandOverPlan, newOwner, planHandOver, type Target, type WorkerFact
 import { contains, type Range, rangesFrom, rangeText, shardsOf } from '../domain/ranges.ts'
 import type { GatewayOptions } from '../protocol/commands.ts'
 import type { Session } from '../protocol/session.ts'
+import { background } from '../support/background.ts'
 import type { Clock } from '../support/clock.ts'
 import type { Logger } from '../support/logger.ts'
 import type { ManagerMetrics } from './metrics.ts'
@@ -244,15 +245,16 @@ export class HandOverLoop {
       this.#busy.delete(ordinal)
       onSettled()
     }
-    void command(link).then((refused) => {
+    const later = () => void clock.after(REFUSED_PAUSE_MS, settle)
+    const settled = command(link).then((refused) => {
       if (!refused) return settle()
       link.lastError = refused.message
-      logger.warn(
-        { cluster, worker: link.ref.name, code: refused.code, why: refused.message },
-        'a worker refused a command',
-      )
-      clock.after(REFUSED_PAUSE_MS, settle)
+      const about = { cluster, worker: link.ref.name, code: refused.code, why: refused.message }
+      logger.warn(about, 'a worker refused a command')
+      later()
     })
+    settled.catch(later)
+    background(settled, logger, 'hand-over command')
   }
 
   /** Gives up when the worker hangs, when it is gone, and when the manager stops. */

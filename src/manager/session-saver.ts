@@ -1,4 +1,5 @@
 import type { Session } from '../protocol/session.ts'
+import { background } from '../support/background.ts'
 import type { Cancel, Clock } from '../support/clock.ts'
 import type { Logger } from '../support/logger.ts'
 import type { SavedSession, SessionStore } from './ports.ts'
@@ -102,7 +103,7 @@ export class SessionSaver {
 
   #later(): void {
     this.#cancelPace = this.#options.clock.after(this.#everyMs, () => {
-      void this.saveAll()
+      background(this.saveAll(), this.#options.logger, 'saving of sessions')
       this.#later()
     })
   }
