@@ -3,6 +3,7 @@ import type { Candidate, Grant } from '../domain/identify-schedule.ts'
 import { background, guarded } from '../support/background.ts'
 import type { Cancel } from '../support/clock.ts'
 import { Candidates } from './candidates.ts'
+import { Claims } from './claims.ts'
 import type { Fleet } from './fleet.ts'
 import { fleetOf } from './fleet-of.ts'
 import { HandOverLoop } from './hand-over-loop.ts'
@@ -41,6 +42,7 @@ export class GatewayManager implements IdentifySource {
   readonly #handOver: HandOverLoop
   readonly #permit: IdentifyPermit
   readonly #unregister: () => void
+  readonly #claims = new Claims(this.#links)
   #fatal: Fleet['fatal']
   #planning: Cancel | undefined
 
@@ -112,13 +114,18 @@ export class GatewayManager implements IdentifySource {
       link?.running(running)
       if (link && !running) this.#disconnected(link)
     }
-    const { clock, random, logger } = this.#options
-    for (const ref of fresh) {
-      const onChange = (link: WorkerLink, changed: Changed | undefined) => this.#heard(link, changed)
-      this.#links.set(ref.ordinal, new WorkerLink({ ref, clock, random, logger, onChange }))
-    }
+    for (const ref of fresh) this.#links.set(ref.ordinal, this.#linkTo(ref))
     // Whoever listens for changes may call this again: the same workers are no change.
     if (gone.length > 0 || fresh.length > 0) this.#changed()
+  }
+
+  #linkTo(ref: WorkerRef): WorkerLink {
+    const { clock, random, logger, metrics } = this.#options
+    return new WorkerLink({
+      ...{ ref, clock, random, logger, mayHold: (link) => this.#claims.of(link) },
+      onChange: (link, changed) => this.#heard(link, changed),
+      onBroken: (bound) => metrics.boundBroken(this.cluster, bound),
+    })
   }
 
   /** Whether a worker beyond `totalWorkers` can be removed: it holds nothing. Of one that is not known, nothing can be said. */
@@ -189,8 +196,7 @@ export class GatewayManager implements IdentifySource {
     for (const shardId of changed?.shardIds ?? []) this.#learn(link, shardId, now)
     if (changed?.structural === false) {
       for (const shardId of changed.shardIds) this.#recountShard(shardId)
-      this.#options.onChange()
-      return
+      return this.#options.onChange()
     }
     this.#recount()
     this.#changed()
@@ -221,11 +227,8 @@ export class GatewayManager implements IdentifySource {
   #freeze(closeCode: number, shardId: number): void {
     if (this.#fatal) return
     this.#fatal = { closeCode, shardId }
-    const { logger } = this.#options
-    logger.error(
-      { cluster: this.cluster, closeCode, shardId },
-      'fatal close code: no shard identifies until it is mended',
-    )
+    const about = { cluster: this.cluster, closeCode, shardId }
+    this.#options.logger.error(about, 'fatal close code: no shard identifies until it is mended')
     this.#recount()
   }
 
@@ -247,6 +250,7 @@ export class GatewayManager implements IdentifySource {
   }
 
   #recount(): void {
+    this.#claims.wanted(this.totalShards, this.#wanted.desired?.shardsPerWorker)
     this.#candidates.clear()
     for (const link of this.#links.values()) for (const shardId of link.view.shards.keys()) this.#recountShard(shardId)
   }
@@ -284,9 +288,9 @@ export class GatewayManager implements IdentifySource {
     const desired = this.#wanted.desired
     if (this.#stopped.signal.aborted || !desired || !options || totalShards === undefined || this.#wanted.countProblem)
       return
-    const { gateway, gatewayKey } = options
+    const { gatewayKey } = options
     const target: Target = { totalShards, totalWorkers: desired.totalWorkers, gatewayKey, batch: BATCH }
-    this.#handOver.step(target, gateway)
+    this.#handOver.step(target, options.gateway)
   }
 
   /** A shard that was turned away under options that were corrected since says nothing about the correction. */

@@ -3,11 +3,12 @@ import { type HandOverPlan, newOwner, planHandOver, type Target, type WorkerFact
 import { contains, type Range, rangesFrom, rangeText, shardsOf } from '../domain/ranges.ts'
 import type { GatewayOptions } from '../protocol/commands.ts'
 import type { Session } from '../protocol/session.ts'
-import { background } from '../support/background.ts'
+import { background, guarded } from '../support/background.ts'
 import type { Clock } from '../support/clock.ts'
 import type { Logger } from '../support/logger.ts'
 import type { ManagerMetrics } from './metrics.ts'
 import { Offers } from './offers.ts'
+import type { Answer } from './ports.ts'
 import type { SessionLedger } from './session-ledger.ts'
 import type { SessionSaver } from './session-saver.ts'
 import type { WorkerLink } from './worker-link.ts'
@@ -245,7 +246,7 @@ export class HandOverLoop {
       this.#busy.delete(ordinal)
       onSettled()
     }
-    const later = () => void clock.after(REFUSED_PAUSE_MS, settle)
+    const later = () => void clock.after(REFUSED_PAUSE_MS, () => guarded(settle, logger, 'hand-over command'))
     const settled = command(link).then((refused) => {
       if (!refused) return settle()
       link.lastError = refused.message
@@ -258,9 +259,11 @@ export class HandOverLoop {
   }
 
   /** Gives up when the worker hangs, when it is gone, and when the manager stops. */
-  #within<T>(link: WorkerLink, command: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  #within<T>(link: WorkerLink, command: (signal: AbortSignal) => Promise<Answer<T>>): Promise<Answer<T>> {
     const { clock, signal } = this.#options
-    return withDeadline(clock, COMMAND_TIMEOUT_MS, [link.signal, signal], command)
+    return withDeadline(clock, COMMAND_TIMEOUT_MS, [link.signal, signal], async (given) =>
+      link.judged(await command(given)),
+    )
   }
 
   #nextEpoch(ordinal: number): number {
