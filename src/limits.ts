@@ -43,6 +43,8 @@ export const FROM_SECRETS = {
   fileBytes: 512 * KB,
   /** Sessions of one worker once they are inflated: 5,000 have 1.2 MB. */
   inflatedSessionsBytes: 8 * MB,
+  /** Of these, for each shard: a session has 250 bytes, and 1.5 KB with the longest id and URL. */
+  sessionBytes: 2 * KB,
 } as const
 
 /**

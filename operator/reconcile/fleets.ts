@@ -183,6 +183,13 @@ export class Fleets {
     const store = secretSessionStore({
       ...{ client, clock, cluster: () => running.cluster },
       totalShards: () => running.manager.totalShards,
+      onUnreadable: (secret, why) => {
+        metrics.boundBroken(key, 'SavedSessions')
+        logger.warn(
+          { cluster: key, secret, why },
+          'saved sessions are not used; shards that nobody else knows start anew',
+        )
+      },
     })
     const manager = new GatewayManager({
       cluster: key,

@@ -1,4 +1,4 @@
-import { removable, type Target } from '../domain/hand-over.ts'
+import { removable } from '../domain/hand-over.ts'
 import type { Candidate, Grant } from '../domain/identify-schedule.ts'
 import { background, guarded } from '../support/background.ts'
 import type { Cancel } from '../support/clock.ts'
@@ -51,12 +51,11 @@ export class GatewayManager implements IdentifySource {
     this.cluster = options.cluster
     this.#attempts = new IdentifyAttempts(options.random)
     this.#candidates = new Candidates({ cluster: this.cluster, sessions: this.#sessions, attempts: this.#attempts })
-    const shared = { links: this.#links, sessions: this.#sessions }
-    const totalShards = () => this.totalShards
-    const owner = (shardId: number) => this.#wanted.ownerOf(shardId)
     this.#wanted = new Wanted(options.lane)
-    this.directory = new ShardDirectory({ ...shared, totalShards, ownerOf: owner, clock: options.clock })
-    this.#saver = new SessionSaver({ ...options, ...shared, totalShards, ownerOf: owner, store: options.store })
+    const ownerOf = (shardId: number) => this.#wanted.ownerOf(shardId)
+    const shared = { links: this.#links, sessions: this.#sessions, totalShards: () => this.totalShards, ownerOf }
+    this.directory = new ShardDirectory({ ...shared, clock: options.clock })
+    this.#saver = new SessionSaver({ ...options, ...shared, store: options.store })
     this.#handOver = new HandOverLoop({
       ...options,
       ...shared,
@@ -107,7 +106,7 @@ export class GatewayManager implements IdentifySource {
   setWorkers(refs: readonly WorkerRef[]): void {
     const uids = new Map(refs.map(({ ordinal, uid }) => [ordinal, uid]))
     const gone = [...this.#links].filter(([ordinal, link]) => uids.get(ordinal) !== link.ref.uid)
-    for (const [ordinal, link] of gone) this.#forget(ordinal, link)
+    for (const one of gone) this.#forget(...one)
     const fresh = refs.filter(({ ordinal }) => !this.#links.has(ordinal))
     for (const { ordinal, running = true } of refs) {
       const link = this.#links.get(ordinal)
@@ -120,11 +119,11 @@ export class GatewayManager implements IdentifySource {
   }
 
   #linkTo(ref: WorkerRef): WorkerLink {
-    const { clock, random, logger, metrics } = this.#options
     return new WorkerLink({
-      ...{ ref, clock, random, logger, mayHold: (link) => this.#claims.of(link) },
+      ...{ ...this.#options, ref },
+      mayHold: (link) => this.#claims.of(link),
       onChange: (link, changed) => this.#heard(link, changed),
-      onBroken: (bound) => metrics.boundBroken(this.cluster, bound),
+      onBroken: (bound) => this.#options.metrics.boundBroken(this.cluster, bound),
     })
   }
 
@@ -186,17 +185,18 @@ export class GatewayManager implements IdentifySource {
 
   #heard(link: WorkerLink, changed: Changed | undefined): void {
     if (this.#links.get(link.ref.ordinal) !== link) return
-    const { view } = link
     const now = this.#options.clock.now()
-    if (view.drained && changed) {
-      for (const session of view.finalSessions) this.#sessions.record(session, false, now)
-      this.#saver.drained(view.ordinal, view.finalSessions)
+    const { drained, finalSessions, ordinal } = link.view
+    if (drained && changed) {
+      for (const session of finalSessions) this.#sessions.record(session, false, now)
+      this.#saver.drained(ordinal, finalSessions)
     }
     for (const session of changed?.kept ?? []) this.#sessions.offer(session, now)
     for (const shardId of changed?.shardIds ?? []) this.#learn(link, shardId, now)
     if (changed?.structural === false) {
       for (const shardId of changed.shardIds) this.#recountShard(shardId)
-      return this.#options.onChange()
+      this.#options.onChange()
+      return
     }
     this.#recount()
     this.#changed()
@@ -258,7 +258,7 @@ export class GatewayManager implements IdentifySource {
   /** Whether this shard waits for a slot now. */
   #recountShard(shardId: number): void {
     this.#candidates.remove(shardId)
-    const desired = this.#wanted.desired
+    const { desired } = this.#wanted
     const { totalShards } = this
     const { lane } = this.#options
     if (!desired || !totalShards || !lane.info || this.#fatal || this.#identifying.has(shardId)) return
@@ -285,11 +285,10 @@ export class GatewayManager implements IdentifySource {
   #plan(): void {
     const { totalShards } = this
     const options = this.#wanted.optionsFor(this.#links.values())
-    const desired = this.#wanted.desired
+    const { desired } = this.#wanted
     if (this.#stopped.signal.aborted || !desired || !options || totalShards === undefined || this.#wanted.countProblem)
       return
-    const { gatewayKey } = options
-    const target: Target = { totalShards, totalWorkers: desired.totalWorkers, gatewayKey, batch: BATCH }
+    const target = { totalShards, totalWorkers: desired.totalWorkers, gatewayKey: options.gatewayKey, batch: BATCH }
     this.#handOver.step(target, options.gateway)
   }
 
