@@ -96,7 +96,9 @@ export const FROM_WORKERS = {
   agoMs: 365 * DAY,
   /** A round trip: a heartbeat that took longer has ended the connection. */
   roundTripMs: 10 * MINUTE,
-  /** A second, for ten thousand years. */
+  /** The last command of the last term that counts exactly: see epochOf in src/domain/epoch.ts. */
+  epoch: 9e15,
+  /** A million events a second, for eight years. */
   sequence: 2 ** 48,
   /** WebSocket close codes have 16 bits. */
   closeCode: 65_535,

@@ -48,7 +48,7 @@ export function createManagerMetrics(registry: Registry): ManagerMetrics {
   })
   const broken = new Counter({
     name: 'shardcluster_bounds_broken_total',
-    help: 'What workers said, or Secrets with sessions held, that is more than there can be: it was not taken.',
+    help: 'What workers said, or Secrets with sessions held, beyond what there can be, by `bound`: it was not taken.',
     labelNames: ['cluster', 'bound'],
     registers,
   })

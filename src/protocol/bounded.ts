@@ -40,5 +40,5 @@ export const anyShardId = () =>
     .min(0)
     .max(MAX_SHARDS - 1)
 
-/** See epochOf in src/domain/epoch.ts: every number that counts exactly. */
-export const anyEpoch = () => z.int().min(0).max(Number.MAX_SAFE_INTEGER)
+/** See epochOf in src/domain/epoch.ts. */
+export const anyEpoch = () => countUpTo(FROM_WORKERS.epoch)

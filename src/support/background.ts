@@ -4,7 +4,7 @@ import type { Logger } from './logger.ts'
 /** One a process, because a bug is the process' own; each registry that wants it shows the same numbers. */
 const unexpected = new Counter({
   name: 'shardcluster_unexpected_errors_total',
-  help: 'Errors that nobody expected, in work that nobody waits for; a bug of ours. `where` says in what.',
+  help: 'Errors that nobody expected, in work that nobody waits for, by `where`; a bug of ours.',
   labelNames: ['where'],
   registers: [],
 })
