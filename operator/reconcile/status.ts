@@ -38,7 +38,7 @@ export function statusOf(observed: Observed, decided: Decided): ShardClusterStat
     ).length,
     updatedWorkers: pods.length - (rollout?.outdated ?? 0),
     ...imageOf(observed, totalShards),
-    readyShards: ready,
+    readyShards: int32(ready),
     ...(totalShards !== undefined && { totalShards, shards: `${ready}/${totalShards}` }),
     ...(fleet?.maxConcurrency !== undefined && { maxConcurrency: int32(fleet.maxConcurrency) }),
     ...(fleet?.budget && {
@@ -46,7 +46,7 @@ export function statusOf(observed: Observed, decided: Decided): ShardClusterStat
         total: int32(fleet.budget.total),
         remaining: int32(fleet.budget.left),
         resetTime: fleet.budget.resetTime,
-        waiting: fleet.waiting,
+        waiting: int32(fleet.waiting),
         ...(observed.estimatedTime !== undefined && { estimatedCompletionTime: observed.estimatedTime }),
       },
     }),
@@ -120,7 +120,7 @@ function workerRows({ fleet, cluster }: Observed, totalShards: number, facts: Fa
       ordinal,
       ...(name !== undefined && { pod: name }),
       ...(size > 0 && { first: range.first, last: range.last }),
-      ready: worker?.ready ?? 0,
+      ready: int32(worker?.ready ?? 0),
       ...(says !== undefined && { message: foreignText(says, MAX_ROW_TEXT) }),
     }
   })

@@ -219,8 +219,8 @@ export class HandOverLoop {
     const command = { epoch: this.#nextEpoch(link.ref.ordinal), shardIds: [...shardIds] }
     for (const shardId of shardIds) this.#leftAt.set(shardId, { ordinal: link.ref.ordinal, at: clock.now() })
     this.#releasing.set(link.ref.ordinal, new Set(shardIds))
-    const answer = await this.#within(link, (signal) => link.ref.port.release(command, signal))
-    this.#releasing.delete(link.ref.ordinal)
+    const asked = this.#within(link, (signal) => link.ref.port.release(command, signal))
+    const answer = await asked.finally(() => this.#releasing.delete(link.ref.ordinal))
     if (!answer.ok) return answer.failure
     for (const session of answer.value.sessions) sessions.record(session, false, clock.now())
     // The stream will say so too, but perhaps after the next plan.
