@@ -1,8 +1,8 @@
 import { sizeOf } from '../domain/ranges.ts'
 import { FROM_WORKERS, MAX_SHARDS } from '../limits.ts'
 import type { StateRecord } from '../protocol/state.ts'
+import type { WorkerRef } from './ports.ts'
 import { WorkerBoundError } from './worker-bounds.ts'
-import type { WorkerLink } from './worker-link.ts'
 import type { WorkerView } from './worker-view.ts'
 
 /** What one worker may say that it holds. */
@@ -15,6 +15,12 @@ export interface MayHold {
   readonly left: () => number
 }
 
+/** A worker as far as its claims are concerned. */
+interface Claimant {
+  readonly ref: Pick<WorkerRef, 'ordinal' | 'presumed'>
+  readonly view: WorkerView
+}
+
 /** What the protocol takes of any worker. */
 export const ANY_CLAIM: MayHold = {
   totalShards: MAX_SHARDS,
@@ -24,11 +30,11 @@ export const ANY_CLAIM: MayHold = {
 
 /** How much the workers of one ShardCluster may say that they hold. What was wanted once may still be held. */
 export class Claims {
-  readonly #links: ReadonlyMap<number, WorkerLink>
+  readonly #links: ReadonlyMap<number, Claimant>
   #totalShards = 0
   #perWorker = 0
 
-  constructor(links: ReadonlyMap<number, WorkerLink>) {
+  constructor(links: ReadonlyMap<number, Claimant>) {
     this.#links = links
   }
 
@@ -42,7 +48,7 @@ export class Claims {
    * A worker holds its range, the one before while shards move, and, when it ran before this manager, what it was
    * presumed to hold: a former manager gave it that, under a spec that may have been another.
    */
-  of({ ref: { ordinal, presumed } }: WorkerLink): MayHold {
+  of({ ref: { ordinal, presumed } }: Claimant): MayHold {
     const totalShards = Math.min(this.#totalShards || MAX_SHARDS, MAX_SHARDS)
     const own = FROM_WORKERS.rangesHeld * (this.#perWorker || FROM_WORKERS.shards) + (presumed ? sizeOf(presumed) : 0)
     return { totalShards, shards: Math.min(totalShards, own), left: () => this.#leftOf(totalShards, ordinal) }
