@@ -3,6 +3,7 @@ import { KubeConfig } from '@kubernetes/client-node'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import { startBotApi } from '../src/bot-api/server.ts'
 import { createManagerMetrics } from '../src/manager/metrics.ts'
+import { registerUnexpectedErrors } from '../src/support/background.ts'
 import { registerBuildInfo } from '../src/support/build-info.ts'
 import { systemClock } from '../src/support/clock.ts'
 import { createLogger } from '../src/support/logger.ts'
@@ -34,6 +35,7 @@ export async function runOperator(environment: Record<string, string | undefined
   const managerMetrics = createManagerMetrics(registry)
   const fleetMetrics = createFleetMetrics(registry)
   registerBuildInfo(registry, 'shardcluster_build_info')
+  registerUnexpectedErrors(registry)
   const kubeConfig = new KubeConfig()
   kubeConfig.loadFromDefault()
   const transport = KubeTransport.fromConfig(kubeConfig, { clock, logger, metrics })

@@ -43,7 +43,75 @@ export const FROM_SECRETS = {
   fileBytes: 512 * KB,
   /** Sessions of one worker once they are inflated: 5,000 have 1.2 MB. */
   inflatedSessionsBytes: 8 * MB,
+  /** Of these, for each shard: a session has 250 bytes, and 1.5 KB with the longest id and URL. */
+  sessionBytes: 2 * KB,
 } as const
+
+/**
+ * What a worker says. Its image is the user's: it is trusted with its own ShardCluster, and with nothing of the process
+ * that manages many. "Per shard" is per shard that the worker may hold, or that the command named.
+ */
+export const FROM_WORKERS = {
+  /** A refusal, or an answer that names no shard; real ones have 200 bytes. */
+  answerBytes: 64 * KB,
+  /** And for each shard that was asked about: a session has 250 bytes, and 1.5 KB with the longest id and URL. */
+  answerBytesPerShard: 2 * KB,
+  /** A line of the state stream without its shards: gateway options with a presence, withheld ranges, eight sinks. */
+  lineBytes: 256 * KB,
+  /** And for each shard: a record has 450 bytes, 650 with the longest reason, and a kept session 250. */
+  lineBytesPerShard: 1.5 * KB,
+  /** Whatever it holds: 5,000 shards, the most of one worker, have 8 MB with these numbers. */
+  longestLineBytes: 16 * MB,
+  /**
+   * Bytes that a state stream brings each second on average: a checkpoint of every shard is 450 bytes a shard, and while
+   * all of them come back another 1,500 for a second or two, which the burst covers.
+   */
+  bytesPerSecond: 64 * KB,
+  bytesPerSecondPerShard: 2 * KB,
+  /** Each piece that arrives counts as so much more: a byte at a time costs more than its byte. */
+  pieceBytes: 64,
+  /** Records a second: a worker gathers for 20 ms, which makes 50. */
+  recordsPerSecond: 100,
+  /** What a busy process or network held back for so long may come at once: a longer silence breaks the stream. */
+  burstMs: 15 * SECOND,
+  /** Records that are taken in before every other ShardCluster has its turn. */
+  recordsAtOnce: 16,
+  /** `spec.shardsPerWorker` takes no more. */
+  shards: 5_000,
+  /** Shards that one record names: whatever one worker holds, of a bot of MAX_SHARDS. */
+  shardsNamed: MAX_SHARDS,
+  /** Ranges that a worker says it was told to withhold; a command has no more. */
+  ranges: 10_000,
+  /** Hand-overs leave a worker with its range and the one before, until others have taken the rest. */
+  rangesHeld: 2,
+  /** While a shard moves, two workers may be seen with it. */
+  holdersOfShard: 2,
+  /** spec.sinks takes no more. */
+  sinks: 8,
+  /** A name in spec.sinks has 63 characters at most. */
+  nameLength: 256,
+  /** Discord's reasons have 123 bytes at most; workers cut theirs at 200. */
+  reasonLength: 256,
+  /** Times are "ago": a process that is older than a year is as good as one of a year. */
+  agoMs: 365 * DAY,
+  /** A round trip: a heartbeat that took longer has ended the connection. */
+  roundTripMs: 10 * MINUTE,
+  /** The last command of the last term that counts exactly: see epochOf in src/domain/epoch.ts. */
+  epoch: 9e15,
+  /** A million events a second, for eight years. */
+  sequence: 2 ** 48,
+  /** WebSocket close codes have 16 bits. */
+  closeCode: 65_535,
+  /** Requests under way to one worker: one for each IDENTIFY that is out, and one hand-over. */
+  commands: 512,
+  /** And payloads that wait for the send limit of their shard; the bot API takes as many connections. */
+  payloads: 1_024,
+  /** One that broke a bound is asked again after up to so long. */
+  longestPauseMs: 60 * SECOND,
+} as const
+
+/** Characters of what holds one worker up, in its row of the status: 1,000 rows must fit into an object of etcd's (1.5 MB). */
+export const MAX_ROW_TEXT = 256
 
 /** Connections and times of every server: none of them is behind a proxy that would do it. */
 export const SERVERS = {

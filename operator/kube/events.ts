@@ -3,6 +3,7 @@ import { Registry } from 'prom-client'
 import { backoffDelay } from '../../src/support/backoff.ts'
 import { type Clock, sleep } from '../../src/support/clock.ts'
 import type { Logger } from '../../src/support/logger.ts'
+import { foreignText } from '../../src/support/text.ts'
 import type { Transport } from './call.ts'
 import { ApiError, NotFoundError } from './errors.ts'
 import { EVENT_LIMITS, EventAggregator, type EventDecision, type EventLimits } from './event-aggregator.ts'
@@ -18,6 +19,7 @@ const MAX_TRIES = 4
 const TIMEOUT_MS = 10_000
 /** Bytes; the API server refuses longer notes. */
 const NOTE_LIMIT = 1_024
+const ELLIPSIS = '…'
 const NAME_LIMIT = 253
 
 export interface RecordedEvent {
@@ -74,8 +76,10 @@ export class EventRecorder {
     this.#aggregator = new EventAggregator(options.limits)
   }
 
-  record(event: RecordedEvent): void {
+  record(recorded: RecordedEvent): void {
     if (this.#closing) return
+    // Before it is compared and remembered: thousands of notes are.
+    const event = { ...recorded, note: truncated(recorded.note) }
     const identity = { ...event, regardingUid: event.regarding.metadata.uid }
     const decision = this.#aggregator.observe(identity, this.#options.clock.now())
     if (decision.kind === 'suppress') {
@@ -191,7 +195,7 @@ function eventBody(name: Written, { regarding, resource, type, reason, action, n
     type,
     reason,
     action,
-    note: truncated(note),
+    note,
     regarding: {
       apiVersion: apiVersionOf(resource),
       kind: resource.kind,
@@ -205,9 +209,10 @@ function eventBody(name: Written, { regarding, resource, type, reason, action, n
 
 /** Cut by bytes, as the API server counts, and never through a character. */
 function truncated(note: string): string {
-  const bytes = Buffer.from(note)
-  if (bytes.length <= NOTE_LIMIT) return note
-  return new TextDecoder().decode(bytes.subarray(0, NOTE_LIMIT), { stream: true })
+  const bytes = Buffer.from(foreignText(note, NOTE_LIMIT))
+  if (bytes.length <= NOTE_LIMIT) return bytes.toString()
+  const kept = bytes.subarray(0, NOTE_LIMIT - Buffer.byteLength(ELLIPSIS))
+  return new TextDecoder().decode(kept, { stream: true }) + ELLIPSIS
 }
 
 function mayPass(error: unknown): boolean {

@@ -1,6 +1,7 @@
 import type { KubeConfig } from '@kubernetes/client-node'
 import { Registry } from 'prom-client'
 import type { Dispatcher } from 'undici'
+import { background } from '../../src/support/background.ts'
 import type { Clock } from '../../src/support/clock.ts'
 import type { Logger } from '../../src/support/logger.ts'
 import { asApiError, attempted, DEFAULT_TIMEOUT_MS, isTimeout } from './attempts.ts'
@@ -140,7 +141,7 @@ export class KubeTransport implements Transport {
       if (isTimeout(error) || isTimeout(signal.reason)) {
         logger.debug({ call: nameOf(call) }, 'no answer in time: the next call opens a new connection')
         this.#pool.retire(dispatcher)
-        if (call.body !== undefined) void this.#probe()
+        if (call.body !== undefined) background(this.#probe(), logger, 'probe of the API server')
       }
       throw error
     }

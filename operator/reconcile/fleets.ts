@@ -147,7 +147,7 @@ export class Fleets {
 
   #end({ manager, member, agent }: Running): void {
     const stopped = manager.stop().finally(() => agent.destroy())
-    background(stopped, this.#options.logger, 'manager-stop')
+    background(stopped, this.#options.logger, 'end of a manager')
     this.#options.lanes.leave(member)
   }
 
@@ -204,6 +204,13 @@ export class Fleets {
     const store = secretSessionStore({
       ...{ client, clock, cluster: () => running.cluster },
       totalShards: () => running.manager.totalShards,
+      onUnreadable: (secret, why) => {
+        metrics.boundBroken(key, 'SavedSessions')
+        logger.warn(
+          { cluster: key, secret, why },
+          'saved sessions are not used; shards that nobody else knows start anew',
+        )
+      },
     })
     const member = lanes.join(applicant)
     const manager = new GatewayManager({

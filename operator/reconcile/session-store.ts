@@ -1,10 +1,16 @@
 import type { ShardCluster } from '../../src/api/shard-cluster.ts'
 import { agedSession } from '../../src/domain/saved-session.ts'
 import type { SessionStore } from '../../src/manager/ports.ts'
+import { betterSession, type Session } from '../../src/protocol/session.ts'
 import type { Clock } from '../../src/support/clock.ts'
 import type { ObjectClient } from '../kube/apply.ts'
 import { secrets } from '../kube/resources.ts'
-import { readSessionsSecret, sessionsSecret, sessionsSecretName } from '../manifests/sessions-secret.ts'
+import {
+  readSessionsSecret,
+  sessionsSecret,
+  sessionsSecretName,
+  UnreadableSessionsError,
+} from '../manifests/sessions-secret.ts'
 import type { SecretObject } from './objects.ts'
 
 export interface StoreOptions {
@@ -14,13 +20,15 @@ export interface StoreOptions {
   readonly cluster: () => ShardCluster
   /** undefined as long as it is not known: then nothing was saved. */
   readonly totalShards: () => number | undefined
+  /** What one Secret holds cannot be used, and why, without a word of it. Its shards start anew. */
+  readonly onUnreadable: (secret: string, why: string) => void
 }
 
 /** Secrets that are read at once. */
 const AT_ONCE = 8
 
 /** Sessions in a Secret per worker, read by name: listing Secrets would be too much of a right. */
-export function secretSessionStore({ client, clock, cluster, totalShards }: StoreOptions): SessionStore {
+export function secretSessionStore({ client, clock, cluster, totalShards, onUnreadable }: StoreOptions): SessionStore {
   return {
     async load() {
       const count = totalShards()
@@ -31,17 +39,24 @@ export function secretSessionStore({ client, clock, cluster, totalShards }: Stor
         const { namespace } = owner.metadata
         const name = sessionsSecretName(owner, count, ordinal)
         const secret = await client.get<SecretObject>(secrets, { namespace, name })
-        const saved = readSessionsSecret(secret?.data)
+        const saved = await readSessionsSecret(secret?.data, count).catch((error: unknown) => {
+          if (!(error instanceof UnreadableSessionsError)) throw error
+          onUnreadable(name, error.message)
+        })
         if (!saved) return []
         // Another replica's clock may run ahead: nothing was saved in the future.
         const ageMs = Math.max(0, clock.date().getTime() - saved.savedAt)
         const everyMs = owner.spec.sessions.saveIntervalSeconds * 1_000
         return saved.sessions.map((session) => agedSession(session, ageMs, everyMs))
       }
-      const found = []
+      // One a shard: as many Secrets as there are workers could name every shard each.
+      const found = new Map<number, Session>()
       for (let i = 0; i < ordinals.length; i += AT_ONCE)
-        found.push(...(await Promise.all(ordinals.slice(i, i + AT_ONCE).map(read))))
-      return found.flat()
+        for (const session of (await Promise.all(ordinals.slice(i, i + AT_ONCE).map(read))).flat()) {
+          const known = found.get(session.shardId)
+          found.set(session.shardId, known ? betterSession(known, session) : session)
+        }
+      return [...found.values()]
     },
     async save(ordinal, sessions) {
       const count = totalShards()

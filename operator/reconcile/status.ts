@@ -1,9 +1,12 @@
 import type { Reason } from '../../src/api/conditions.ts'
+import { MAX_WORKERS } from '../../src/api/spec.ts'
 import type { ShardClusterStatus, WorkerStatus } from '../../src/api/status.ts'
 import { type Facts, findings, mergeConditions } from '../../src/domain/conditions.ts'
 import { rangeOf, sizeOf } from '../../src/domain/ranges.ts'
 import type { Rollout } from '../../src/domain/rollout.ts'
+import { MAX_INT32, MAX_ROW_TEXT } from '../../src/limits.ts'
 import type { WorkerFleet } from '../../src/manager/fleet.ts'
+import { foreignText } from '../../src/support/text.ts'
 import { selectorOf, selectorText, statefulSetName } from '../manifests/names.ts'
 import { CONTAINER } from '../manifests/pod.ts'
 import { ordinalOf, type PodObject, runs, whyNotRunning } from './objects.ts'
@@ -35,15 +38,15 @@ export function statusOf(observed: Observed, decided: Decided): ShardClusterStat
     ).length,
     updatedWorkers: pods.length - (rollout?.outdated ?? 0),
     ...imageOf(observed, totalShards),
-    readyShards: ready,
+    readyShards: int32(ready),
     ...(totalShards !== undefined && { totalShards, shards: `${ready}/${totalShards}` }),
-    ...(fleet?.maxConcurrency !== undefined && { maxConcurrency: fleet.maxConcurrency }),
+    ...(fleet?.maxConcurrency !== undefined && { maxConcurrency: int32(fleet.maxConcurrency) }),
     ...(fleet?.budget && {
       identify: {
-        total: fleet.budget.total,
-        remaining: fleet.budget.left,
+        total: int32(fleet.budget.total),
+        remaining: int32(fleet.budget.left),
         resetTime: fleet.budget.resetTime,
-        waiting: fleet.waiting,
+        waiting: int32(fleet.waiting),
         ...(observed.estimatedTime !== undefined && { estimatedCompletionTime: observed.estimatedTime }),
       },
     }),
@@ -109,7 +112,7 @@ function messageOf(pod: PodObject | undefined, worker: WorkerFleet | undefined):
 
 function workerRows({ fleet, cluster }: Observed, totalShards: number, facts: Facts): WorkerStatus[] {
   const { totalWorkers } = cluster.spec
-  return facts.workers.map(({ ordinal, name, connected, size, message }) => {
+  return facts.workers.slice(0, MAX_WORKERS).map(({ ordinal, name, connected, size, message }) => {
     const range = rangeOf(ordinal, totalShards, totalWorkers)
     const worker = fleet?.workers.find((one) => one.ordinal === ordinal)
     const says = ordinal >= totalWorkers ? leaving(worker) : connected ? undefined : message
@@ -117,11 +120,15 @@ function workerRows({ fleet, cluster }: Observed, totalShards: number, facts: Fa
       ordinal,
       ...(name !== undefined && { pod: name }),
       ...(size > 0 && { first: range.first, last: range.last }),
-      ready: worker?.ready ?? 0,
-      ...(says !== undefined && { message: says }),
+      ready: int32(worker?.ready ?? 0),
+      ...(says !== undefined && { message: foreignText(says, MAX_ROW_TEXT) }),
     }
   })
 }
+
+/** What the API server takes: a whole number of 32 bits. One that is out of range must not keep the rest of the status back. */
+const int32 = (value: number): number =>
+  Number.isNaN(value) ? 0 : Math.trunc(Math.min(Math.max(value, -MAX_INT32), MAX_INT32))
 
 /** A worker beyond `totalWorkers`: its pod goes when its shards have moved. */
 function leaving(worker: WorkerFleet | undefined): string {

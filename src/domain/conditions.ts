@@ -1,5 +1,7 @@
 import type { Condition, ConditionType, Reason } from '../api/conditions.ts'
 import { CONDITION_TYPES } from '../api/conditions.ts'
+import { MAX_FOREIGN_TEXT } from '../limits.ts'
+import { foreignText } from '../support/text.ts'
 import { fatalClose } from './fatal-close.ts'
 import type { Rollout } from './rollout.ts'
 
@@ -53,8 +55,17 @@ export interface Finding {
   readonly message: string
 }
 
-/** Every condition, from the facts alone. */
+/**
+ * Every condition, from the facts alone. Messages are cut to MAX_FOREIGN_TEXT characters: some of them repeat what a
+ * worker, a sink or the API server said.
+ */
 export function findings(facts: Facts): Record<ConditionType, Finding> {
+  const found = whole(facts)
+  for (const type of CONDITION_TYPES) found[type] = { ...found[type], message: foreignText(found[type].message) }
+  return found
+}
+
+function whole(facts: Facts): Record<ConditionType, Finding> {
   const stalled = findStalled(facts)
   const progressing = findProgressing(facts, stalled)
   return {
@@ -81,6 +92,9 @@ export function mergeConditions(
     return { type, status, observedGeneration, lastTransitionTime, reason, message }
   })
 }
+
+/** Foreign words within a message: what is said after them must not be cut off. */
+const said = (text: string): string => foreignText(text, MAX_FOREIGN_TEXT / 2)
 
 function findStalled({ userProblem, fatal, sessionProblem }: Facts): Finding {
   if (userProblem) return { status: 'True', ...userProblem }
@@ -163,7 +177,7 @@ function nextStep(facts: Facts): { reason: Reason; message: string } {
     const reason: Reason = first?.name ? 'ConnectingToWorkers' : 'WaitingForWorkers'
     return {
       reason,
-      message: `${missing.length} of ${facts.totalWorkers} workers do not answer; worker ${first?.ordinal}: ${first?.message ?? 'starting'}.`,
+      message: `${missing.length} of ${facts.totalWorkers} workers do not answer; worker ${first?.ordinal}: ${said(first?.message ?? 'starting')}.`,
     }
   }
   if (resuming > 0) return { reason: 'ResumingShards', message: resumingMessage(facts) }
@@ -186,7 +200,7 @@ function findDegraded(facts: Facts): Finding {
     return {
       status: 'True',
       reason,
-      message: `Sink ${bad.name} of worker ${name ?? ordinal}: ${bad.message ?? bad.state}. Events are kept; nothing is dropped.`,
+      message: `Sink ${bad.name} of worker ${name ?? ordinal}: ${said(bad.message ?? bad.state)}. Events are kept; nothing is dropped.`,
     }
   }
   if (facts.sessionProblem) return { status: 'True', ...facts.sessionProblem }
@@ -203,7 +217,7 @@ function findDegraded(facts: Facts): Finding {
     return {
       status: 'True',
       reason: 'ShardsFailing',
-      message: `${facts.failing.length === 1 ? 'A shard fails' : 'Several shards fail'} to identify; shard ${worst.shardId}, ${worst.failures} times in a row: ${worst.message}`,
+      message: `${facts.failing.length === 1 ? 'A shard fails' : 'Several shards fail'} to identify; shard ${worst.shardId}, ${worst.failures} times in a row: ${said(worst.message)}`,
     }
   }
   return { status: 'False', reason: 'AsExpected', message: 'Nothing is wrong.' }

@@ -16,6 +16,7 @@ import type { ManagerMetrics } from '../manager/metrics.ts'
 import type { SessionStore } from '../manager/ports.ts'
 import { restSessionInfo } from '../manager/session-info.ts'
 import type { WorkerSettings } from '../protocol/worker-settings.ts'
+import { background } from '../support/background.ts'
 import type { Cancel, Clock } from '../support/clock.ts'
 import type { Logger } from '../support/logger.ts'
 import { type Manifest, secretValue } from './manifest.ts'
@@ -129,7 +130,7 @@ export class LocalCluster {
     if (this.#stopping) return
     for (const [ordinal, worker] of this.#workers) {
       if (ordinal < this.#cluster.spec.totalWorkers || (worker.ref && !this.#manager.removable(ordinal))) continue
-      if (!worker.stopping) void this.#end(worker)
+      if (!worker.stopping) background(this.#end(worker), this.#options.logger, 'end of a worker')
     }
     this.#manager.setWorkers([...this.#workers.values()].map(({ ref }) => ref).filter((ref) => ref !== undefined))
   }
@@ -165,7 +166,11 @@ export class LocalCluster {
     const running = this.#workers.get(settings.workerId)
     if (!running) this.#start(settings)
     else if (running.stopping || JSON.stringify(running.settings) !== JSON.stringify(settings))
-      void this.#end(running).then(() => this.#ensure(settings))
+      background(
+        this.#end(running).then(() => this.#ensure(settings)),
+        this.#options.logger,
+        'restart of a worker',
+      )
   }
 
   /** Resolves when its process is gone, and the ordinal free for another. */

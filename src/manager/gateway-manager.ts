@@ -1,7 +1,9 @@
-import { removable, type Target } from '../domain/hand-over.ts'
+import { removable } from '../domain/hand-over.ts'
 import type { Candidate, Grant } from '../domain/identify-schedule.ts'
+import { background, guarded } from '../support/background.ts'
 import type { Cancel } from '../support/clock.ts'
 import { Candidates } from './candidates.ts'
+import { Claims } from './claims.ts'
 import type { Fleet } from './fleet.ts'
 import { fleetOf } from './fleet-of.ts'
 import { HandOverLoop } from './hand-over-loop.ts'
@@ -40,6 +42,7 @@ export class GatewayManager implements IdentifySource {
   readonly #handOver: HandOverLoop
   readonly #permit: IdentifyPermit
   readonly #unregister: () => void
+  readonly #claims = new Claims(this.#links)
   #fatal: Fleet['fatal']
   #planning: Cancel | undefined
 
@@ -48,12 +51,11 @@ export class GatewayManager implements IdentifySource {
     this.cluster = options.cluster
     this.#attempts = new IdentifyAttempts(options.random)
     this.#candidates = new Candidates({ cluster: this.cluster, sessions: this.#sessions, attempts: this.#attempts })
-    const shared = { links: this.#links, sessions: this.#sessions }
-    const totalShards = () => this.totalShards
-    const owner = (shardId: number) => this.#wanted.ownerOf(shardId)
     this.#wanted = new Wanted(options.lane)
-    this.directory = new ShardDirectory({ ...shared, totalShards, ownerOf: owner, clock: options.clock })
-    this.#saver = new SessionSaver({ ...options, ...shared, totalShards, ownerOf: owner, store: options.store })
+    const ownerOf = (shardId: number) => this.#wanted.ownerOf(shardId)
+    const shared = { links: this.#links, sessions: this.#sessions, totalShards: () => this.totalShards, ownerOf }
+    this.directory = new ShardDirectory({ ...shared, clock: options.clock })
+    this.#saver = new SessionSaver({ ...options, ...shared, store: options.store })
     this.#handOver = new HandOverLoop({
       ...options,
       ...shared,
@@ -104,20 +106,25 @@ export class GatewayManager implements IdentifySource {
   setWorkers(refs: readonly WorkerRef[]): void {
     const uids = new Map(refs.map(({ ordinal, uid }) => [ordinal, uid]))
     const gone = [...this.#links].filter(([ordinal, link]) => uids.get(ordinal) !== link.ref.uid)
-    for (const [ordinal, link] of gone) this.#forget(ordinal, link)
+    for (const one of gone) this.#forget(...one)
     const fresh = refs.filter(({ ordinal }) => !this.#links.has(ordinal))
     for (const { ordinal, running = true } of refs) {
       const link = this.#links.get(ordinal)
       link?.running(running)
       if (link && !running) this.#disconnected(link)
     }
-    const { clock, random, logger } = this.#options
-    for (const ref of fresh) {
-      const onChange = (link: WorkerLink, changed: Changed | undefined) => this.#heard(link, changed)
-      this.#links.set(ref.ordinal, new WorkerLink({ ref, clock, random, logger, onChange }))
-    }
+    for (const ref of fresh) this.#links.set(ref.ordinal, this.#linkTo(ref))
     // Whoever listens for changes may call this again: the same workers are no change.
     if (gone.length > 0 || fresh.length > 0) this.#changed()
+  }
+
+  #linkTo(ref: WorkerRef): WorkerLink {
+    return new WorkerLink({
+      ...{ ...this.#options, ref },
+      mayHold: (link) => this.#claims.of(link),
+      onChange: (link, changed) => this.#heard(link, changed),
+      onBroken: (bound) => this.#options.metrics.boundBroken(this.cluster, bound),
+    })
   }
 
   /** Whether a worker beyond `totalWorkers` can be removed: it holds nothing. Of one that is not known, nothing can be said. */
@@ -178,11 +185,11 @@ export class GatewayManager implements IdentifySource {
 
   #heard(link: WorkerLink, changed: Changed | undefined): void {
     if (this.#links.get(link.ref.ordinal) !== link) return
-    const { view } = link
     const now = this.#options.clock.now()
-    if (view.drained && changed) {
-      for (const session of view.finalSessions) this.#sessions.record(session, false, now)
-      this.#saver.drained(view.ordinal, view.finalSessions)
+    const { drained, finalSessions, ordinal } = link.view
+    if (drained && changed) {
+      for (const session of finalSessions) this.#sessions.record(session, false, now)
+      this.#saver.drained(ordinal, finalSessions)
     }
     for (const session of changed?.kept ?? []) this.#sessions.offer(session, now)
     for (const shardId of changed?.shardIds ?? []) this.#learn(link, shardId, now)
@@ -220,11 +227,8 @@ export class GatewayManager implements IdentifySource {
   #freeze(closeCode: number, shardId: number): void {
     if (this.#fatal) return
     this.#fatal = { closeCode, shardId }
-    const { logger } = this.#options
-    logger.error(
-      { cluster: this.cluster, closeCode, shardId },
-      'fatal close code: no shard identifies until it is mended',
-    )
+    const about = { cluster: this.cluster, closeCode, shardId }
+    this.#options.logger.error(about, 'fatal close code: no shard identifies until it is mended')
     this.#recount()
   }
 
@@ -241,11 +245,12 @@ export class GatewayManager implements IdentifySource {
     this.#disconnected(link)
     this.#links.delete(ordinal)
     this.#handOver.forget(ordinal)
-    void link.stop()
+    background(link.stop(), this.#options.logger, 'end of a worker link')
     this.#recount()
   }
 
   #recount(): void {
+    this.#claims.wanted(this.totalShards, this.#wanted.desired?.shardsPerWorker)
     this.#candidates.clear()
     for (const link of this.#links.values()) for (const shardId of link.view.shards.keys()) this.#recountShard(shardId)
   }
@@ -253,7 +258,7 @@ export class GatewayManager implements IdentifySource {
   /** Whether this shard waits for a slot now. */
   #recountShard(shardId: number): void {
     this.#candidates.remove(shardId)
-    const desired = this.#wanted.desired
+    const { desired } = this.#wanted
     const { totalShards } = this
     const { lane } = this.#options
     const { maxConcurrency } = lane
@@ -272,7 +277,7 @@ export class GatewayManager implements IdentifySource {
   #changed(): void {
     this.#planning ??= this.#options.clock.after(0, () => {
       this.#planning = undefined
-      this.#plan()
+      guarded(() => this.#plan(), this.#options.logger, 'hand-over plan')
     })
     this.#options.onChange()
   }
@@ -280,12 +285,11 @@ export class GatewayManager implements IdentifySource {
   #plan(): void {
     const { totalShards } = this
     const options = this.#wanted.optionsFor(this.#links.values())
-    const desired = this.#wanted.desired
+    const { desired } = this.#wanted
     if (this.#stopped.signal.aborted || !desired || !options || totalShards === undefined || this.#wanted.countProblem)
       return
-    const { gateway, gatewayKey } = options
-    const target: Target = { totalShards, totalWorkers: desired.totalWorkers, gatewayKey, batch: BATCH }
-    this.#handOver.step(target, gateway)
+    const target = { totalShards, totalWorkers: desired.totalWorkers, gatewayKey: options.gatewayKey, batch: BATCH }
+    this.#handOver.step(target, options.gateway)
   }
 
   /** A shard that was turned away under options that were corrected since says nothing about the correction. */

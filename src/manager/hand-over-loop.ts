@@ -3,10 +3,12 @@ import { type HandOverPlan, newOwner, planHandOver, type Target, type WorkerFact
 import { contains, type Range, rangesFrom, rangeText, shardsOf } from '../domain/ranges.ts'
 import type { GatewayOptions } from '../protocol/commands.ts'
 import type { Session } from '../protocol/session.ts'
+import { background, guarded } from '../support/background.ts'
 import type { Clock } from '../support/clock.ts'
 import type { Logger } from '../support/logger.ts'
 import type { ManagerMetrics } from './metrics.ts'
 import { Offers } from './offers.ts'
+import type { Answer } from './ports.ts'
 import type { SessionLedger } from './session-ledger.ts'
 import type { SessionSaver } from './session-saver.ts'
 import type { WorkerLink } from './worker-link.ts'
@@ -217,8 +219,8 @@ export class HandOverLoop {
     const command = { epoch: this.#nextEpoch(link.ref.ordinal), shardIds: [...shardIds] }
     for (const shardId of shardIds) this.#leftAt.set(shardId, { ordinal: link.ref.ordinal, at: clock.now() })
     this.#releasing.set(link.ref.ordinal, new Set(shardIds))
-    const answer = await this.#within(link, (signal) => link.ref.port.release(command, signal))
-    this.#releasing.delete(link.ref.ordinal)
+    const asked = this.#within(link, (signal) => link.ref.port.release(command, signal))
+    const answer = await asked.finally(() => this.#releasing.delete(link.ref.ordinal))
     if (!answer.ok) return answer.failure
     for (const session of answer.value.sessions) sessions.record(session, false, clock.now())
     // The stream will say so too, but perhaps after the next plan.
@@ -244,21 +246,24 @@ export class HandOverLoop {
       this.#busy.delete(ordinal)
       onSettled()
     }
-    void command(link).then((refused) => {
+    const later = () => void clock.after(REFUSED_PAUSE_MS, () => guarded(settle, logger, 'hand-over command'))
+    const settled = command(link).then((refused) => {
       if (!refused) return settle()
       link.lastError = refused.message
-      logger.warn(
-        { cluster, worker: link.ref.name, code: refused.code, why: refused.message },
-        'a worker refused a command',
-      )
-      clock.after(REFUSED_PAUSE_MS, settle)
+      const about = { cluster, worker: link.ref.name, code: refused.code, why: refused.message }
+      logger.warn(about, 'a worker refused a command')
+      later()
     })
+    settled.catch(later)
+    background(settled, logger, 'hand-over command')
   }
 
   /** Gives up when the worker hangs, when it is gone, and when the manager stops. */
-  #within<T>(link: WorkerLink, command: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  #within<T>(link: WorkerLink, command: (signal: AbortSignal) => Promise<Answer<T>>): Promise<Answer<T>> {
     const { clock, signal } = this.#options
-    return withDeadline(clock, COMMAND_TIMEOUT_MS, [link.signal, signal], command)
+    return withDeadline(clock, COMMAND_TIMEOUT_MS, [link.signal, signal], async (given) =>
+      link.judged(await command(given)),
+    )
   }
 
   #nextEpoch(ordinal: number): number {

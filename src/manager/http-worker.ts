@@ -1,21 +1,31 @@
 import { Agent, type Dispatcher, request } from 'undici'
-import { z } from 'zod'
-import { assignedSchema, type Command, identifiedSchema, releasedSchema } from '../protocol/commands.ts'
-import { failureSchema } from '../protocol/failures.ts'
-import { payloadSentSchema } from '../protocol/send-payload.ts'
-import { type StateRecord, stateRecordSchema } from '../protocol/state.ts'
+import { FROM_WORKERS } from '../limits.ts'
+import {
+  assignedSchema,
+  type Command,
+  identifiedSchema,
+  type ReleaseShards,
+  releasedSchema,
+} from '../protocol/commands.ts'
+import { failure } from '../protocol/failures.ts'
+import { payloadSentSchema, type SendPayload } from '../protocol/send-payload.ts'
+import { type Clock, systemClock } from '../support/clock.ts'
+import { foreignText } from '../support/text.ts'
 import type { Answer, WorkerPort } from './ports.ts'
-
-/** Answers are small, but a release carries sessions. Bytes. */
-const MAX_ANSWER_BYTES = 16 * 1024 * 1024
+import { readRecords } from './state-records.ts'
+import { answerOf, type Expected, limitedText, unknown } from './worker-answer.ts'
+import { answerBytes, WorkerBoundError } from './worker-bounds.ts'
 
 /**
  * One agent for all workers of a process: connections are kept, and none of undici's own time-outs applies, because
- * an identify may wait for its slot and a state stream is silent by nature; callers bring deadlines. Their number has no
- * limit: payloads that wait for their shard's send limit must not keep an IDENTIFY waiting.
+ * an identify may wait for its slot and a state stream is silent by nature; callers bring deadlines.
+ * A worker takes a connection for its stream and one for each request under way, and nothing ever waits for one here: an
+ * IDENTIFY that did would come after its slot. What is beyond the bounds of httpWorker is refused instead, payloads by a
+ * bound of their own, so that those that wait for their shard's send limit cannot take the place of an IDENTIFY.
  */
 export function workerAgent(): Agent {
-  return new Agent({ headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 5_000 } })
+  const connections = 2 + FROM_WORKERS.commands + FROM_WORKERS.payloads
+  return new Agent({ headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 5_000 }, connections })
 }
 
 export interface HttpWorkerOptions {
@@ -26,33 +36,91 @@ export interface HttpWorkerOptions {
   /** It wants none of them. */
   readonly onKeysRefused?: () => void
   readonly dispatcher: Dispatcher
+  /** Default: the machine's. */
+  readonly clock?: Clock
 }
 
-/** A worker over HTTP: the seed guide's wire. */
+/** What answers a command, and how many shards the command names. */
+interface Ask<T> extends Expected<T> {
+  readonly command: Command
+  readonly named: number
+}
+
+/** A worker over HTTP: the seed guide's wire. It is believed nothing that an honest one would not say. */
 export function httpWorker(options: HttpWorkerOptions): WorkerPort {
-  const call = async <T>(command: Command, answerSchema: z.ZodType<T>, signal: AbortSignal): Promise<Answer<T>> => {
+  const commands = withRoom(FROM_WORKERS.commands, 'commands')
+  const payloads = withRoom(FROM_WORKERS.payloads, 'payloads')
+  const call = async <T>({ command, named, ...expected }: Ask<T>, signal: AbortSignal): Promise<Answer<T>> => {
     try {
       const headers = { 'content-type': 'application/json' }
       const { statusCode, body } = await ask(options, '', {
         ...{ method: 'POST', headers, signal },
         body: JSON.stringify(command),
       })
-      return read(statusCode, await limitedText(body), answerSchema)
+      return answerOf(statusCode, await limitedText(body, answerBytes(statusCode === 200 ? named : 0)), expected)
     } catch (error) {
+      if (error instanceof WorkerBoundError) return unknown(error.message, error.bound)
       return unknown(signal.aborted ? whyAborted(signal) : whyFailed(error))
     }
   }
   return {
-    identify: (command, signal) => call({ type: 'IDENTIFY_SHARD', ...command }, identifiedSchema, signal),
-    assign: (command, signal) => call({ type: 'ASSIGN_SHARDS', ...command }, assignedSchema, signal),
-    release: (command, signal) => call({ type: 'RELEASE_SHARDS', ...command }, releasedSchema, signal),
-    send: (command, signal) => call({ type: 'SEND_PAYLOAD', ...command }, payloadSentSchema, signal),
-    async watch(onRecord, signal) {
-      const { statusCode, body } = await ask(options, '/shards?watch=true', { method: 'GET', signal })
-      if (statusCode !== 200)
-        throw new Error(`the worker answered ${statusCode} to GET /shards: ${(await limitedText(body)).slice(0, 200)}`)
-      for await (const line of linesOf(body)) onRecord(recordOf(line))
+    identify(command, signal) {
+      const about = ({ shardId }: { shardId: number }) => shardId === command.shardId
+      const asked = {
+        command: { type: 'IDENTIFY_SHARD', ...command },
+        named: 0,
+        schema: identifiedSchema,
+        about,
+      } as const
+      return commands(() => call(asked, signal))
     },
+    assign(command, signal) {
+      const asked = { command: { type: 'ASSIGN_SHARDS', ...command }, named: 0, schema: assignedSchema } as const
+      return commands(() => call({ ...asked, about: () => true }, signal))
+    },
+    release: (command, signal) => commands(() => call(releaseOf(command), signal)),
+    send: (command, signal) => payloads(() => call(sendOf(command), signal)),
+    async watch(onRecord, signal, shards = () => FROM_WORKERS.shardsNamed) {
+      const { statusCode, body } = await ask(options, '/shards?watch=true', { method: 'GET', signal })
+      if (statusCode !== 200) {
+        const said = foreignText(await limitedText(body, answerBytes(0)), 200)
+        throw new Error(`the worker answered ${statusCode} to GET /shards: ${said}`)
+      }
+      await readRecords(body, onRecord, { clock: options.clock ?? systemClock, shards, signal })
+    },
+  }
+}
+
+function releaseOf(command: Omit<ReleaseShards, 'type'>) {
+  const asked = new Set(command.shardIds)
+  return {
+    ...({ command: { type: 'RELEASE_SHARDS', ...command }, named: asked.size, schema: releasedSchema } as const),
+    about: ({ released, sessions }: { released: readonly number[]; sessions: readonly { shardId: number }[] }) =>
+      released.every((shardId) => asked.has(shardId)) && sessions.every(({ shardId }) => asked.has(shardId)),
+  }
+}
+
+function sendOf(command: Omit<SendPayload, 'type'>) {
+  const asked = new Set(command.shardIds)
+  return {
+    ...({ command: { type: 'SEND_PAYLOAD', ...command }, named: asked.size, schema: payloadSentSchema } as const),
+    about: ({ results }: { results: readonly { shardId: number }[] }) =>
+      results.every(({ shardId }) => asked.has(shardId)),
+  }
+}
+
+/** Runs at most `most` requests at once. One beyond is refused at once: nothing was sent, and no IDENTIFY was spent. */
+function withRoom(most: number, what: string) {
+  let under = 0
+  return async <T>(call: () => Promise<Answer<T>>): Promise<Answer<T>> => {
+    if (under >= most)
+      return { ok: false, failure: failure('CONNECT_FAILED', `${most} ${what} to this worker wait for its answer.`) }
+    under++
+    try {
+      return await call()
+    } finally {
+      under--
+    }
   }
 }
 
@@ -79,28 +147,6 @@ async function ask({ url, keys, onKeysRefused, dispatcher }: HttpWorkerOptions, 
   throw new Error('no key for this worker is known')
 }
 
-function read<T>(status: number, text: string, answerSchema: z.ZodType<T>): Answer<T> {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch {
-    return unknown(`answered ${status} with something that is not JSON`)
-  }
-  if (status === 200) {
-    const answer = answerSchema.safeParse(json)
-    return answer.success
-      ? { ok: true, value: answer.data }
-      : unknown('answered 200 with something else than was asked for')
-  }
-  const failure = failureSchema.safeParse(json)
-  return failure.success ? { ok: false, failure: failure.data } : unknown(`answered ${status} without saying why`)
-}
-
-const unknown = (why: string): Answer<never> => ({
-  ok: false,
-  failure: { code: 'UNKNOWN', message: `the worker ${why}` },
-})
-
 const whyAborted = (signal: AbortSignal): string =>
   signal.reason instanceof Error && signal.reason.name !== 'AbortError'
     ? `gave ${signal.reason.message}`
@@ -109,42 +155,4 @@ const whyAborted = (signal: AbortSignal): string =>
 const whyFailed = (error: unknown): string => {
   const { code, message } = error as { code?: string; message?: string }
   return `could not be reached (${code ?? message ?? error})`
-}
-
-function recordOf(line: string): StateRecord {
-  let json: unknown
-  try {
-    json = JSON.parse(line)
-  } catch (cause) {
-    throw new Error('the worker streamed something that is not JSON', { cause })
-  }
-  const record = stateRecordSchema.safeParse(json)
-  if (!record.success)
-    throw new Error(`the worker streamed something that is no state record: ${z.prettifyError(record.error)}`)
-  return record.data
-}
-
-/** Not node:readline, which swallows how its input ends: a worker that dies would end the manager's process. */
-async function* linesOf(body: AsyncIterable<Buffer>): AsyncGenerator<string> {
-  const decoder = new TextDecoder()
-  let rest = ''
-  for await (const part of body) {
-    rest += decoder.decode(part, { stream: true })
-    if (rest.length > MAX_ANSWER_BYTES) throw new Error('the worker streamed a record that is too large')
-    const lines = rest.split('\n')
-    rest = lines.pop() ?? ''
-    for (const line of lines) if (line.trim() !== '') yield line
-  }
-  if (rest.trim() !== '') throw new Error('the worker ended its state stream in the middle of a record')
-}
-
-async function limitedText(body: Dispatcher.ResponseData['body']): Promise<string> {
-  const parts: Buffer[] = []
-  let size = 0
-  for await (const part of body as AsyncIterable<Buffer>) {
-    size += part.length
-    if (size > MAX_ANSWER_BYTES) throw new Error('its answer is too large')
-    parts.push(part)
-  }
-  return Buffer.concat(parts).toString('utf8')
 }

@@ -8,7 +8,7 @@ import {
   planIdentifies,
   type Schedule,
 } from '../domain/identify-schedule.ts'
-import { background } from '../support/background.ts'
+import { background, guarded } from '../support/background.ts'
 import type { Cancel, Clock } from '../support/clock.ts'
 import type { Logger } from '../support/logger.ts'
 import { IdentifyMargin } from './identify-margin.ts'
@@ -205,7 +205,7 @@ export class IdentifyLane implements SharedLane {
     this.#planAt = at
     this.#planning = this.#options.clock.after(at - this.#options.clock.now(), () => {
       this.#planAt = Number.POSITIVE_INFINITY
-      this.#plan()
+      guarded(() => this.#plan(), this.#options.logger, 'identify plan')
     })
   }
 
@@ -220,7 +220,7 @@ export class IdentifyLane implements SharedLane {
     this.#shortOfBudget = plan.shortOfBudget
     for (const { cluster, source } of this.#members)
       if (before.has(cluster) !== plan.shortOfBudget.has(cluster)) source?.onSessionInfo()
-    for (const grant of plan.grants) background(this.#grant(grant), logger, 'identify')
+    for (const grant of plan.grants) background(this.#grant(grant), logger, 'identify grant')
     if (plan.wakeAt !== undefined) this.#planBy(plan.wakeAt)
   }
 

@@ -1,4 +1,6 @@
 import type { Grant } from '../domain/identify-schedule.ts'
+import type { Identified } from '../protocol/commands.ts'
+import type { Failure } from '../protocol/failures.ts'
 import type { Clock } from '../support/clock.ts'
 import type { Logger } from '../support/logger.ts'
 import { withDeadline } from './hand-over-loop.ts'
@@ -6,6 +8,7 @@ import type { IdentifyAttempts } from './identify-attempts.ts'
 import { identifyCause } from './identify-cause.ts'
 import type { IdentifyOutcome } from './identify-source.ts'
 import type { ManagerMetrics } from './metrics.ts'
+import type { Answer } from './ports.ts'
 import type { SessionLedger } from './session-ledger.ts'
 import type { WorkerLink } from './worker-link.ts'
 
@@ -46,7 +49,8 @@ export class IdentifyPermit {
     const known = sessions.knows(shardId)
     const slotInMs = Math.max(0, slotAt - clock.now())
     const before = link.view.shards.get(shardId)
-    const answer = await this.#ask(shardId, slotInMs, link, signal)
+    const askedAt = clock.now()
+    const answer = sinceAsked(await this.#ask(shardId, slotInMs, link, signal), clock.now() - askedAt)
     identifying.delete(shardId)
     // The stream will say so too, but perhaps after the next plan, which must not spend a second slot on it. What it
     // said since is newer than this answer may be.
@@ -68,8 +72,17 @@ export class IdentifyPermit {
     const { clock, signal, epochFor } = this.#options
     const signals = [link.signal, signal, ...(takenBack ? [takenBack] : [])]
     const command = { shardId, epoch: epochFor(link.ref.ordinal), slotInMs }
-    return withDeadline(clock, slotInMs + IDENTIFY_TIMEOUT_MS, signals, (given) =>
-      link.ref.port.identify(command, given),
+    return withDeadline(clock, slotInMs + IDENTIFY_TIMEOUT_MS, signals, async (given) =>
+      link.judged(await link.ref.port.identify(command, given)),
     )
   }
+}
+
+/** No IDENTIFY was sent before it was asked for: an age beyond that would say that its bucket is free already. */
+function sinceAsked(answer: Answer<Identified>, elapsedMs: number): Answer<Identified> {
+  const { identifiedMsAgo } = answer.ok ? answer.value : answer.failure.code === 'UNKNOWN' ? {} : answer.failure
+  if (identifiedMsAgo === undefined || identifiedMsAgo <= elapsedMs) return answer
+  return answer.ok
+    ? { ok: true, value: { ...answer.value, identifiedMsAgo: elapsedMs } }
+    : { ok: false, failure: { ...answer.failure, identifiedMsAgo: elapsedMs } as Failure }
 }

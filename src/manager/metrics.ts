@@ -1,5 +1,6 @@
 import { Counter, Histogram, type Registry } from 'prom-client'
 import type { IdentifyCause } from './identify-cause.ts'
+import type { WorkerBound } from './worker-bounds.ts'
 
 /** What a manager counts, by ShardCluster (`namespace/name`). */
 export interface ManagerMetrics {
@@ -11,6 +12,8 @@ export interface ManagerMetrics {
   handedOver(cluster: string, milliseconds: number): void
   /** Shards that were given to a worker with a session to resume, and without one. */
   assigned(cluster: string, withSession: number, without: number): void
+  /** Something from outside was larger than it may be, and was not taken. `bound`: which; see worker-bounds.ts. */
+  boundBroken(cluster: string, bound: WorkerBound | 'SavedSessions'): void
 }
 
 /** Registers the metrics of all managers of a process. */
@@ -43,7 +46,14 @@ export function createManagerMetrics(registry: Registry): ManagerMetrics {
     labelNames: ['cluster', 'session'],
     registers,
   })
+  const broken = new Counter({
+    name: 'shardcluster_bounds_broken_total',
+    help: 'What workers said, or Secrets with sessions held, beyond what there can be, by `bound`: it was not taken.',
+    labelNames: ['cluster', 'bound'],
+    registers,
+  })
   return {
+    boundBroken: (cluster, bound) => broken.inc({ cluster, bound }),
     identify: (cluster, cause, result) => identifies.inc({ cluster, cause, result }),
     waited: (cluster, milliseconds) => waits.observe({ cluster }, milliseconds / 1_000),
     handedOver: (cluster, milliseconds) => handOvers.observe({ cluster }, milliseconds / 1_000),

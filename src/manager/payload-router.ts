@@ -51,7 +51,7 @@ export async function deliver(directory: ShardDirectory, errand: Errand, signal:
   await Promise.all(
     [...errands].map(async ([link, shardIds]) => {
       const { payload, withinMs } = errand
-      const answer = await link.ref.port.send({ shardIds, payload, withinMs }, limit)
+      const answer = link.judged(await link.ref.port.send({ shardIds, payload, withinMs }, limit))
       for (const delivery of deliveriesOf(answer, shardIds, link.ref.name)) outcomes.set(delivery.shardId, delivery)
     }),
   )

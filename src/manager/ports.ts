@@ -12,11 +12,14 @@ import type { Failure } from '../protocol/failures.ts'
 import type { PayloadSent, SendPayload } from '../protocol/send-payload.ts'
 import type { Session } from '../protocol/session.ts'
 import type { StateRecord } from '../protocol/state.ts'
+import type { WorkerBound } from './worker-bounds.ts'
 
 /** The worker could not be reached, hung up, hung, or answered nonsense: nobody knows what it did. */
 export interface Unknown {
   readonly code: 'UNKNOWN'
   readonly message: string
+  /** The answer broke one: the worker is not to be believed. */
+  readonly bound?: WorkerBound
 }
 
 /** What became of a command. Every outcome is a value: a worker that fails is expected. */
@@ -34,9 +37,10 @@ export interface WorkerPort {
   send(command: Omit<SendPayload, 'type'>, signal: AbortSignal): Promise<Answer<PayloadSent>>
   /**
    * Hands over each record of the state stream, the first of them a snapshot.
-   * Resolves when the worker ends the stream, rejects when it breaks or `signal` aborts.
+   * Resolves when the worker ends the stream, rejects when it breaks or `signal` aborts, with a WorkerBoundError when the
+   * worker says more than one that may hold so many shards (`shards`, default: as many as there may be) would.
    */
-  watch(onRecord: (record: StateRecord) => void, signal: AbortSignal): Promise<void>
+  watch(onRecord: (record: StateRecord) => void, signal: AbortSignal, shards?: () => number): Promise<void>
 }
 
 /** A worker process that exists. */

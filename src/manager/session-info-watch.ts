@@ -73,7 +73,7 @@ export class SessionInfoWatch {
     if (this.#asking || !this.#running) return
     this.#asking = true
     this.#refreshing?.()
-    background(this.#ask(), this.#options.logger, 'session-info')
+    background(this.#ask(), this.#options.logger, 'session info')
   }
 
   async #ask(): Promise<void> {

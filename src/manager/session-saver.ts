@@ -1,4 +1,5 @@
 import type { Session } from '../protocol/session.ts'
+import { background, guarded } from '../support/background.ts'
 import type { Cancel, Clock } from '../support/clock.ts'
 import type { Logger } from '../support/logger.ts'
 import type { SavedSession, SessionStore } from './ports.ts'
@@ -74,9 +75,13 @@ export class SessionSaver {
     if (!this.#options.store) return
     this.#cancelGather ??= this.#options.clock.after(GATHER_MS, () => {
       this.#cancelGather = undefined
-      for (const [ordinal, sessions] of this.#byWorker())
-        if (this.#saved.get(ordinal) !== idsOf(sessions)) this.#save(ordinal, sessions)
+      guarded(() => this.#saveChanged(), this.#options.logger, 'saving of sessions')
     })
+  }
+
+  #saveChanged(): void {
+    for (const [ordinal, sessions] of this.#byWorker())
+      if (this.#saved.get(ordinal) !== idsOf(sessions)) this.#save(ordinal, sessions)
   }
 
   /** Final sessions of a worker that has drained. */
@@ -102,7 +107,7 @@ export class SessionSaver {
 
   #later(): void {
     this.#cancelPace = this.#options.clock.after(this.#everyMs, () => {
-      void this.saveAll()
+      background(this.saveAll(), this.#options.logger, 'saving of sessions')
       this.#later()
     })
   }

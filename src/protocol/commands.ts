@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { MAX_SHARDS } from '../limits.ts'
+import { ago, anyEpoch, anyShardId } from './bounded.ts'
 import { MAX_SLOT_MS } from './limits.ts'
 import { sendPayload } from './send-payload.ts'
 import { sessionSchema } from './session.ts'
@@ -81,15 +83,23 @@ export type ReleaseShards = z.infer<typeof releaseShards>
 /** Truthful: the shard is READY. The bucket is free again one window after IDENTIFY was *sent*. */
 export const identifiedSchema = z.object({
   identified: z.literal(true),
-  shardId,
-  workerId: z.int().min(0),
+  shardId: anyShardId(),
+  workerId: z.int().min(0).max(MAX_SHARDS),
   /** Milliseconds between the sending of IDENTIFY and this answer. */
-  identifiedMsAgo: z.number().min(0),
+  identifiedMsAgo: ago(),
 })
 export type Identified = z.infer<typeof identifiedSchema>
 
-export const assignedSchema = z.object({ assigned: z.literal(true), epoch, first: z.int(), last: z.int() })
+export const assignedSchema = z.object({
+  assigned: z.literal(true),
+  epoch: anyEpoch(),
+  first: z.int().min(0).max(MAX_SHARDS),
+  last: z.int().min(-1).max(MAX_SHARDS),
+})
 export type Assigned = z.infer<typeof assignedSchema>
 
-export const releasedSchema = z.object({ released: z.array(shardId), sessions: z.array(sessionSchema) })
+export const releasedSchema = z.object({
+  released: z.array(anyShardId()).max(MAX_SHARDS),
+  sessions: z.array(sessionSchema).max(MAX_SHARDS),
+})
 export type Released = z.infer<typeof releasedSchema>

@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { FROM_WORKERS, MAX_FOREIGN_TEXT, MAX_SHARDS } from '../limits.ts'
+import { anyShardId, textFor, upTo } from './bounded.ts'
 import { type Failure, failure, failureCodeSchema } from './failures.ts'
 
 /**
@@ -35,20 +37,20 @@ export type SendPayload = z.infer<typeof sendPayload>
 
 /** What became of it on one shard: `sent` is true when the socket has taken it. */
 export const sendResultSchema = z.discriminatedUnion('sent', [
-  z.object({ shardId, sent: z.literal(true), waitedMs: z.number().min(0) }),
+  z.object({ shardId: anyShardId(), sent: z.literal(true), waitedMs: upTo(FROM_WORKERS.roundTripMs) }),
   z.object({
-    shardId,
+    shardId: anyShardId(),
     sent: z.literal(false),
     code: failureCodeSchema,
-    message: z.string(),
+    message: textFor(MAX_FOREIGN_TEXT),
     /** When it would be sent at once, if nobody else sends, in milliseconds. */
-    retryAfterMs: z.number().min(0).optional(),
+    retryAfterMs: upTo(FROM_WORKERS.roundTripMs).optional(),
   }),
 ])
 export type SendResult = z.infer<typeof sendResultSchema>
 
 /** The answer to SEND_PAYLOAD: a result for each shard, in the order in which they were named. */
-export const payloadSentSchema = z.object({ results: z.array(sendResultSchema) })
+export const payloadSentSchema = z.object({ results: z.array(sendResultSchema).max(MAX_SHARDS) })
 export type PayloadSent = z.infer<typeof payloadSentSchema>
 
 /** Why no shard may send this, whatever state it is in; undefined: it may. `text` is the payload as JSON. */

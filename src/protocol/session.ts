@@ -1,18 +1,20 @@
 import { z } from 'zod'
+import { FROM_WORKERS, MAX_SHARDS } from '../limits.ts'
+import { ago, anyShardId } from './bounded.ts'
 
 /**
  * What RESUME needs, as Discord gave it in READY, and how old it is.
  * `sequence` is the last one that the sinks acknowledged: a resume replays what the bot has not confirmed.
  */
 export const sessionSchema = z.object({
-  shardId: z.int().min(0),
+  shardId: anyShardId(),
   sessionId: z.string().min(1).max(256),
   resumeGatewayUrl: z.string().min(1).max(1024),
-  sequence: z.int().min(0),
+  sequence: z.int().min(0).max(FROM_WORKERS.sequence),
   /** The shard count it was opened with: a session is worth nothing under another. */
-  totalShards: z.int().min(1),
+  totalShards: z.int().min(1).max(MAX_SHARDS),
   /** Milliseconds since Discord was last heard on it, when the record was written. Discord keeps it for about 90 s. */
-  lastContactMsAgo: z.number().min(0),
+  lastContactMsAgo: ago(),
 })
 
 /**

@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { FROM_WORKERS, MAX_FOREIGN_TEXT, MAX_INT32, MAX_SHARDS } from '../limits.ts'
+import { ago, anyEpoch, anyShardId, countUpTo, textFor, upTo } from './bounded.ts'
 import { gatewayOptionsSchema, rangeSchema } from './commands.ts'
 import { sessionSchema } from './session.ts'
 
@@ -24,20 +26,20 @@ export const SESSION_ENDS = ['INVALIDATED', 'CLOSED', 'EXPIRED'] as const
 export type SessionEnd = (typeof SESSION_ENDS)[number]
 
 export const shardRecordSchema = z.object({
-  shardId: z.int().min(0),
+  shardId: anyShardId(),
   state: z.enum(SHARD_STATES),
   /** Present once this worker has sent an IDENTIFY for it: milliseconds ago, when the record was written. */
-  identifiedMsAgo: z.number().min(0).optional(),
+  identifiedMsAgo: ago().optional(),
   /** IDENTIFYs and RESUMEs sent by this worker process for this shard. */
-  identifies: z.int().min(0).default(0),
-  resumes: z.int().min(0).default(0),
+  identifies: countUpTo(MAX_INT32).default(0),
+  resumes: countUpTo(MAX_INT32).default(0),
   /** Whether it was once READY in this process: a shard that was comes before one that never was. */
   recovering: z.boolean().default(false),
   /** Why the last connection ended. */
-  closeCode: z.int().optional(),
-  reason: z.string().optional(),
+  closeCode: z.int().min(0).max(FROM_WORKERS.closeCode).optional(),
+  reason: textFor(FROM_WORKERS.reasonLength).optional(),
   /** Heartbeat round trip in milliseconds. */
-  rttMs: z.number().min(0).optional(),
+  rttMs: upTo(FROM_WORKERS.roundTripMs).optional(),
   session: sessionSchema.optional(),
   /** How its last session ended; absent while there is one, and where there never was. */
   ended: z.enum(SESSION_ENDS).optional(),
@@ -46,26 +48,32 @@ export type ShardRecord = z.infer<typeof shardRecordSchema>
 
 /** Whether a sink takes events, as the worker sees it. */
 export const sinkRecordSchema = z.object({
-  name: z.string(),
+  name: textFor(FROM_WORKERS.nameLength),
   state: z.enum(['Flowing', 'Failing', 'Unauthorized']),
-  message: z.string().optional(),
+  message: textFor(MAX_FOREIGN_TEXT).optional(),
   /** Events read and not yet acknowledged. */
-  pending: z.int().min(0).default(0),
+  pending: countUpTo(MAX_INT32).default(0),
 })
 export type SinkRecord = z.infer<typeof sinkRecordSchema>
 
+const sinks = z.array(sinkRecordSchema).max(FROM_WORKERS.sinks)
+
 const workerHead = {
-  workerId: z.int().min(0),
+  workerId: z.int().min(0).max(MAX_SHARDS),
   /** Random, made when the process starts: tells a restarted worker from a reconnected one. */
   bootId: z.string().min(1).max(64),
 }
 
 /** What a worker was assigned last. */
 export const assignmentSchema = z.object({
-  totalShards: z.int().min(1),
-  first: z.int().min(0),
-  last: z.int().min(-1),
-  withhold: z.array(rangeSchema),
+  totalShards: z.int().min(1).max(MAX_SHARDS),
+  /** An empty range begins behind the last shard. */
+  first: z.int().min(0).max(MAX_SHARDS),
+  last: z
+    .int()
+    .min(-1)
+    .max(MAX_SHARDS - 1),
+  withhold: z.array(rangeSchema).max(FROM_WORKERS.ranges),
   gateway: gatewayOptionsSchema,
 })
 export type Assignment = z.infer<typeof assignmentSchema>
@@ -75,32 +83,35 @@ const snapshot = z.object({
   type: z.literal('SNAPSHOT'),
   ...workerHead,
   /** The newest epoch it obeys; 0 before the first assignment. */
-  epoch: z.int().min(0),
+  epoch: anyEpoch(),
   /** Absent before the first assignment. */
   assignment: assignmentSchema.optional(),
   draining: z.boolean(),
-  sinks: z.array(sinkRecordSchema),
-  shards: z.array(shardRecordSchema),
+  sinks,
+  shards: z.array(shardRecordSchema).max(FROM_WORKERS.shardsNamed),
   /**
    * Sessions without a shard here that may still be resumed: released, or left by a former process. A manager that ends
    * in the middle of a hand-over leaves them to the next.
    */
-  sessions: z.array(sessionSchema).default([]),
+  sessions: z.array(sessionSchema).max(FROM_WORKERS.shardsNamed).default([]),
 })
 
 /** What changed since the line before. Empty ones keep the connection alive. */
 const delta = z.object({
   type: z.literal('DELTA'),
-  shards: z.array(shardRecordSchema).default([]),
+  shards: z.array(shardRecordSchema).max(FROM_WORKERS.shardsNamed).default([]),
   /** Shards that this worker no longer holds. */
-  gone: z.array(z.int().min(0)).default([]),
-  sinks: z.array(sinkRecordSchema).optional(),
-  epoch: z.int().min(0).optional(),
+  gone: z.array(anyShardId()).max(FROM_WORKERS.shardsNamed).default([]),
+  sinks: sinks.optional(),
+  epoch: anyEpoch().optional(),
   draining: z.boolean().optional(),
 })
 
 /** The last line of a draining worker: its shards are closed, the sinks have confirmed, these are the final sessions. */
-const drained = z.object({ type: z.literal('DRAINED'), sessions: z.array(sessionSchema) })
+const drained = z.object({
+  type: z.literal('DRAINED'),
+  sessions: z.array(sessionSchema).max(FROM_WORKERS.shardsNamed),
+})
 
 /** One line of `GET /shards?watch=true` (newline-delimited JSON). Without `watch` only the snapshot is sent. */
 export const stateRecordSchema = z.discriminatedUnion('type', [snapshot, delta, drained])

@@ -41,7 +41,15 @@ export function sleep(clock: Clock, milliseconds: number, signal?: AbortSignal):
   })
 }
 
-/** A moment on `clock` as RFC 3339, to the second: how times appear in status and messages. */
+/** The end of the year 9999, which is the last that RFC 3339 can write and that the API server takes. */
+const LAST_MOMENT = Date.UTC(9999, 11, 31, 23, 59, 59)
+
+/**
+ * A moment on `clock` as RFC 3339, to the second: how times appear in status and messages. Whatever is before 1970 or
+ * after 9999 is shown as these, and what is no number as 9999: a time that nobody can write must not keep the rest back.
+ */
 export function timeText(clock: Clock, at: number): string {
-  return new Date(clock.date().getTime() + (at - clock.now())).toISOString().replace(/\.\d{3}Z$/, 'Z')
+  const moment = clock.date().getTime() + (at - clock.now())
+  const shown = Number.isNaN(moment) ? LAST_MOMENT : Math.min(Math.max(0, moment), LAST_MOMENT)
+  return new Date(shown).toISOString().replace(/\.\d{3}Z$/, 'Z')
 }

@@ -50,7 +50,7 @@ const secretOf = (ordinal: number) => bot.child<SecretObject>(secrets, `bot-8-se
 const ids = new Set<string>()
 /** What the Secret of a worker says. */
 async function saved(ordinal: number) {
-  const found = readSessionsSecret((await secretOf(ordinal))?.data)
+  const found = await readSessionsSecret((await secretOf(ordinal))?.data, 8)
   for (const { sessionId } of found?.sessions ?? []) ids.add(sessionId)
   const sessions = found?.sessions.map(({ shardId, connected }) => `${shardId} ${connected ? 'live' : 'ended'}`)
   return { savedAt: found?.savedAt ?? 0, sessions: sessions?.sort() }

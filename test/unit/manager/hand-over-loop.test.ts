@@ -138,3 +138,18 @@ test('a deadline aborts what it is for and leaves no timer behind what ended in 
   expect(await withDeadline(clock, 1_000, [], async () => 'done')).toBe('done')
   expect(clock.pending).toBe(0)
 })
+
+test('a command that fails as nobody expected ends nothing: it is logged, and tried again after the pause', async () => {
+  let answer: typeof obeys = () => {
+    throw new TypeError('a bug')
+  }
+  const { step, assigns, loop, link } = await setUp((command) => answer(command))
+  await step(1, 1_900)
+  expect(assigns).toHaveLength(1)
+  answer = obeys
+  await step(1, 100)
+  await step(1)
+  expect(assigns).toHaveLength(2)
+  expect(loop.obeyed(0)).toBe(true)
+  await link.stop()
+})

@@ -57,17 +57,22 @@ describe('a command', () => {
       },
       /could not be reached/,
     ],
-    [
-      'more than 16 MiB',
-      (_, response) => {
-        response.writeHead(200)
-        response.on('error', () => {})
-        response.end(Buffer.alloc(17 * 1024 * 1024, 0x20))
-      },
-      /too large/,
-    ],
   ])('%s: nobody knows what the worker did', async (_, answer, message) => {
     expect(await identified(answer)).toEqual(unknown(message))
+  })
+
+  test('an answer about another shard is not believed', async () => {
+    const { failure } = (await identified(json(200, { ...OK, shardId: 4 }))) as { failure: unknown }
+    expect(failure).toEqual({ code: 'UNKNOWN', bound: 'Shards', message: expect.stringMatching(/not asked about/) })
+  })
+
+  test('an age beyond a year, or a text beyond 1,024 characters, is cut and not refused', async () => {
+    const said = failure('CLOSED', 'x'.repeat(40_000), { identifiedMsAgo: 1e300 })
+    const answer = await identified(json(502, said))
+    expect(answer).toEqual({
+      ok: false,
+      failure: { ...said, message: `${'x'.repeat(1_023)}…`, identifiedMsAgo: 365 * 24 * 3_600_000 },
+    })
   })
 
   test('a worker that hangs is given up with the deadline, and sees it', async () => {

@@ -12,6 +12,7 @@ test('what a manager counts is there by cluster, with labels that stay few', asy
   metrics.handedOver('ns/bot', 400)
   metrics.assigned('ns/bot', 3, 0)
   metrics.assigned('ns/bot', 2, 1)
+  metrics.boundBroken('ns/bot', 'Line')
   const values = async (name: string) => {
     const { values = [] } = (await registry.getSingleMetric(name)?.get()) ?? {}
     return values.map(({ labels, value }) => [...Object.values(labels), value])
@@ -25,6 +26,7 @@ test('what a manager counts is there by cluster, with labels that stay few', asy
     ['ns/bot', 'known', 5],
     ['ns/bot', 'none', 1],
   ])
+  expect(await values('shardcluster_bounds_broken_total')).toEqual([['ns/bot', 'Line', 1]])
   const text = await registry.metrics()
   expect(text).toContain('shardcluster_identify_wait_seconds_bucket{le="30",cluster="ns/bot"} 0')
   expect(text).toContain('shardcluster_identify_wait_seconds_bucket{le="60",cluster="ns/bot"} 1')

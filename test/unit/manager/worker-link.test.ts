@@ -2,6 +2,7 @@ import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import type { WorkerPort } from '../../../src/manager/ports.ts'
 import { WorkerLink } from '../../../src/manager/worker-link.ts'
+import { failure } from '../../../src/protocol/failures.ts'
 import type { StateRecord } from '../../../src/protocol/state.ts'
 import { VirtualClock } from '../../support/virtual-clock.ts'
 
@@ -18,7 +19,7 @@ interface Stream {
   readonly fail: (error: Error) => void
 }
 
-function setUp(onOpen: (stream: Stream) => void = () => {}) {
+function setUp(onOpen: (stream: Stream) => void = () => {}, onChange = () => {}) {
   const clock = new VirtualClock()
   const streams: Stream[] = []
   const changes: (boolean | undefined)[] = []
@@ -36,7 +37,10 @@ function setUp(onOpen: (stream: Stream) => void = () => {}) {
   const link = new WorkerLink({
     ...{ clock, random: () => 1, logger: pino({ level: 'silent' }) },
     ref: { ordinal: 0, uid: 'u', name: 'bot-10-0', port, presumed: { first: 0, last: 4 } },
-    onChange: (_, changed) => changes.push(changed?.structural),
+    onChange: (_, changed) => {
+      changes.push(changed?.structural)
+      onChange()
+    },
   })
   const last = () => streams.at(-1) as Stream
   return { clock, link, streams, changes, last }
@@ -115,4 +119,36 @@ test('stopping ends it for good, whatever it was doing, and leaves no timer', as
     await clock.advance(60_000)
     expect(streams).toHaveLength(length)
   }
+})
+
+test('a listener that fails ends neither the stream nor the process', async () => {
+  const { clock, link, streams, last, changes } = setUp(undefined, () => {
+    throw new TypeError('a bug')
+  })
+  last().send(snapshot)
+  last().end()
+  await clock.advance(100)
+  last().send(snapshot)
+  expect(changes).toEqual([true, undefined, true])
+  expect(streams).toHaveLength(2)
+  expect(link.view.connected).toBe(true)
+  await link.stop()
+})
+
+test('an answer that broke a bound ends the stream; one that was refused or lost does not', async () => {
+  const { clock, link, streams, last } = setUp()
+  last().send(snapshot)
+  link.judged({ ok: false, failure: { code: 'UNKNOWN', message: 'lost' } })
+  link.judged({ ok: false, failure: failure('STALE_EPOCH', 'older') })
+  await clock.advance(1)
+  expect(link.view.connected).toBe(true)
+  link.judged({ ok: false, failure: { code: 'UNKNOWN', message: 'the worker gave too much', bound: 'Answer' } })
+  await clock.advance(1)
+  expect(link.view.connected).toBe(false)
+  expect(link.lastError).toBe('the worker gave too much')
+  await clock.advance(998)
+  expect(streams).toHaveLength(1)
+  await clock.advance(1)
+  expect(streams).toHaveLength(2)
+  await link.stop()
 })

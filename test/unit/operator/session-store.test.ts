@@ -17,12 +17,14 @@ let under: number
 let most: number
 let secrets: Map<string, Secret>
 let failing: boolean
+let unreadable: string[][]
 beforeEach(() => {
   clock = new VirtualClock()
   calls = []
   under = most = 0
   secrets = new Map()
   failing = false
+  unreadable = []
 })
 
 /** What the API server would say, a turn of the event loop later. */
@@ -41,10 +43,11 @@ const transport = {
   },
   stream: () => Promise.reject(new Error('nothing is watched')),
 }
+const onUnreadable = (...what: string[]) => void unreadable.push(what)
 const storeOf = (of: ShardCluster = cluster(), totalShards = 8) =>
   secretSessionStore({
     ...{ client: new ObjectClient(transport, 'test'), clock },
-    ...{ cluster: () => of, totalShards: () => totalShards },
+    ...{ cluster: () => of, totalShards: () => totalShards, onUnreadable },
   })
 const saved = (shardId: number, connected = false) => ({ ...aSession(shardId, { totalShards: 8 }), connected })
 const names = () => calls.map(({ method, path }) => `${method} ${path.split('/').at(-1)}`)
@@ -87,12 +90,13 @@ describe('sessions in Secrets', () => {
     const spoilt = secrets.get('bot-8-sessions-0') as Secret
     secrets.set('bot-8-sessions-0', { ...spoilt, data: { 'sessions.json.gz': 'c3BvaWx0' } })
     expect((await storeOf().load()).map(({ shardId }) => shardId)).toEqual([5])
+    expect(unreadable).toEqual([['bot-8-sessions-0', 'not gzip']])
   })
 
   it('are not looked for, nor written, before the number of shards is known', async () => {
     const unknown = secretSessionStore({
       ...{ client: new ObjectClient(transport, 'test'), clock },
-      ...{ cluster: () => cluster(), totalShards: () => undefined },
+      ...{ cluster: () => cluster(), totalShards: () => undefined, onUnreadable },
     })
     await unknown.save(0, [saved(0)])
     expect(await unknown.load()).toEqual([])
@@ -112,11 +116,21 @@ describe('sessions in Secrets', () => {
     await expect(storeOf().save(0, [saved(0)])).rejects.toThrow('down')
   })
 
+  it('that more than one Secret has are one a shard: the better of them', async () => {
+    const store = storeOf()
+    await store.save(0, [{ ...saved(0), sequence: 7 }])
+    await store.save(1, [{ ...saved(0), sequence: 9 }, saved(5)])
+    expect((await store.load()).map(({ shardId, sequence }) => [shardId, sequence])).toEqual([
+      [0, 9],
+      [5, 1],
+    ])
+  })
+
   it('leave the operator only inside the Secret', async () => {
     await storeOf().save(0, [saved(0)])
     const [call] = calls as [ApiCall]
     const { data, ...rest } = call.body as Secret
-    expect(readSessionsSecret(data)?.sessions[0]?.sessionId).toBe('s0')
+    expect((await readSessionsSecret(data, 8))?.sessions[0]?.sessionId).toBe('s0')
     expect(JSON.stringify({ ...call, body: rest })).not.toContain('"s0"')
   })
 })

@@ -81,7 +81,8 @@ describe('the record', () => {
 
 describe('gateway.hosts', () => {
   const simulated = { intents: ['Guilds'], hosts: ['ws://simulator'] }
-  const recordOf = (one: ReturnType<typeof cluster>) => recordTemplate(one, podTemplate(one, { image: 'shardcluster:1', imagePullPolicy: undefined }, {}))
+  const recordOf = (one: ReturnType<typeof cluster>) =>
+    recordTemplate(one, podTemplate(one, { image: 'shardcluster:1', imagePullPolicy: undefined }, {}))
 
   it('another one is another template: the pods are told by their environment', () => {
     const recorded = recordOf(cluster())
