@@ -55,4 +55,10 @@ export const SERVERS = {
   requestMs: 30 * SECOND,
   /** An idle connection is kept for so long. */
   keepAliveMs: 72 * SECOND,
+  /** A connection without a byte while its request is answered: longer than the bot API's longest answer (65 s). */
+  silenceMs: 2 * MINUTE,
+  /** A refused body is read and thrown away for so long. */
+  lingerMs: 2 * SECOND,
+  /** How often a server looks at its connections: Node's own 30 s would double the times above. */
+  checkMs: 5 * SECOND,
 } as const
