@@ -1,5 +1,6 @@
 import { shardOfGuild } from '../domain/guild-shard.ts'
-import { type Delivery, deliver, type UndeliveredCode } from '../manager/payload-router.ts'
+import { FROM_BOTS } from '../limits.ts'
+import type { Delivery, Errand, UndeliveredCode } from '../manager/payload-router.ts'
 import { type Payload, payloadProblem, SENDABLE_OPCODES } from '../protocol/send-payload.ts'
 import { ApiError, type ApiErrorCode, invalidRequest } from './errors.ts'
 import { asksForAll, type Taken } from './members-limit.ts'
@@ -42,7 +43,7 @@ export async function sendOn(
   checkShard(context, shardId)
   const payload = checkedPayload(context, shardId, asked)
   const taken = takeMembers(context, payload, withinMs)
-  const [delivery] = await deliver(context.directory, { shardIds: [shardId], payload, withinMs }, context.signal)
+  const [delivery] = await askToSend(context, taken, { shardIds: [shardId], payload, withinMs })
   if (delivery?.sent) {
     taken?.sent()
     return { status: 200, body: { shardId, waitedMs: delivery.waitedMs } }
@@ -53,19 +54,55 @@ export async function sendOn(
   throw error
 }
 
+/** @throws ApiError when nothing was handed to anybody. */
+async function askToSend({ ask, signal }: Context, taken: Taken | undefined, errand: Errand) {
+  try {
+    return await ask('SEND', { errand }, signal)
+  } catch (error) {
+    taken?.giveBack()
+    throw error
+  }
+}
+
+/** What became of a payload for all shards, as far as it is told. */
+interface Outcome {
+  readonly sent: number
+  readonly failed: readonly Undelivered[]
+  readonly failures: number
+}
+
 /** Sends on all shards. 200: on all; 207: on some. @throws ApiError when it was sent on none. */
 export async function sendOnAll(context: Context, payload: Payload, withinMs: number): Promise<Answered<AllSent>> {
-  const shardIds = Array.from({ length: context.totalShards }, (_, shardId) => shardId)
   checkSendable(payload)
-  const deliveries = await deliver(context.directory, { shardIds, payload, withinMs }, context.signal)
-  const failed = deliveries.filter((delivery): delivery is Undelivered => !delivery.sent)
-  if (failed.length === deliveries.length) throw errorOf(failed[0])
-  const notSent = failed.map((delivery) => {
+  const { sent, failed, failures } = await sendInPages(context, payload, withinMs)
+  if (sent === 0) throw errorOf(failed[0])
+  const notSent = failed.slice(0, FROM_BOTS.namedNotSent).map((delivery) => {
     const { shardId } = delivery
     const { code, message, retry_after } = errorOf(delivery).body
     return { shardId, code, message, ...(retry_after !== undefined && { retry_after }) }
   })
-  return { status: failed.length === 0 ? 200 : 207, body: { sent: deliveries.length - failed.length, notSent } }
+  const more = failures - notSent.length
+  return { status: failures === 0 ? 200 : 207, body: { sent, notSent, ...(more > 0 && { notNamed: more }) } }
+}
+
+/** One question for each page of shards, all at once: a shard that waits holds back no other. */
+async function sendInPages({ ask, signal, totalShards }: Context, payload: Payload, withinMs: number) {
+  const { pageShards } = FROM_BOTS
+  const pages = Array.from({ length: Math.ceil(totalShards / pageShards) }, (_, page) => page * pageShards)
+  const outcomes = await Promise.all(
+    pages.map(async (first): Promise<Outcome> => {
+      const length = Math.min(pageShards, totalShards - first)
+      const shardIds = Array.from({ length }, (_, offset) => first + offset)
+      const deliveries = await ask('SEND', { errand: { shardIds, payload, withinMs } }, signal)
+      const failed = deliveries.filter((delivery): delivery is Undelivered => !delivery.sent)
+      return { sent: length - failed.length, failed, failures: failed.length }
+    }),
+  )
+  return outcomes.reduce((all, page) => ({
+    sent: all.sent + page.sent,
+    failed: [...all.failed, ...page.failed].slice(0, FROM_BOTS.namedNotSent),
+    failures: all.failures + page.failures,
+  }))
 }
 
 export const shardOf = ({ totalShards }: Context, guildId: string): number => shardOfGuild(guildId, totalShards)
@@ -102,7 +139,7 @@ function checkedPayload(context: Context, shardId: number, { op, d }: Payload): 
   const payload = { op, d: known?.data ?? d }
   checkSendable(payload)
   const guildId = payload.d['guild_id']
-  if (typeof guildId !== 'string' || !/^\d{1,20}$/.test(guildId)) return payload
+  if (typeof guildId !== 'string') return payload
   const right = shardOf(context, guildId)
   if (right !== shardId)
     throw new ApiError(

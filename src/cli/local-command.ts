@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { type BotApi, startBotApi } from '../bot-api/server.ts'
+import { type BotApi, startBotApi } from '../bot-api/bot-api.ts'
 import { startDemo } from '../local/demo.ts'
 import { ManifestError } from '../local/manifest.ts'
 import { runManifest } from '../local/run.ts'
@@ -28,7 +28,13 @@ export function localCommand(): Command {
     )
     .action(async (file: string | undefined, { logLevel, apiPort }: { logLevel: string; apiPort: number }) => {
       const logger = createLogger('bot-api', logLevel)
-      const botApi = await startBotApi({ host: '127.0.0.1', port: apiPort, clock: systemClock, logger })
+      const botApi = await startBotApi({
+        host: '127.0.0.1',
+        port: apiPort,
+        clock: systemClock,
+        random: Math.random,
+        logger,
+      })
       try {
         await (file === undefined ? runDemo(logLevel, botApi) : runFile(file, logLevel, botApi))
       } finally {
