@@ -51,6 +51,8 @@ export class ApiWorld {
   /** What the Secret says; undefined: there is no such key; an Error: it cannot be read. */
   secret: string | undefined | Error = KEY
   reads = 0
+  /** How long it takes to read it, on the clock. */
+  readMs = 0
   enabled = true
   /** What the workers answer, instead of having sent it. */
   send: WorkerPort['send'] | undefined
@@ -168,6 +170,7 @@ export class ApiWorld {
       id: 'ns/bot/api-authorization',
       read: async () => {
         this.reads++
+        if (this.readMs > 0) await new Promise<void>((go) => this.clock.after(this.readMs, go))
         if (this.secret instanceof Error) throw this.secret
         return this.secret
       },
