@@ -1,12 +1,21 @@
 import { createHash } from 'node:crypto'
 import { FROM_BOTS, FROM_THREADS } from '../limits.ts'
-import { deliver } from '../manager/payload-router.ts'
+import { type Delivery, deliver } from '../manager/payload-router.ts'
 import type { ShardDirectory, ShardStanding } from '../manager/shard-directory.ts'
 import type { Clock } from '../support/clock.ts'
 import { FairTurns, type Steps } from '../support/fair-turns.ts'
 import type { Logger } from '../support/logger.ts'
 import type { ApiSource, ApiTarget } from './source.ts'
-import type { Census, ClusterName, KeyAnswer, Question, Refused, SentStanding } from './wire.ts'
+import type {
+  Census,
+  ClusterName,
+  KeyAnswer,
+  Question,
+  Refused,
+  SendOutcome,
+  SentStanding,
+  Undelivered,
+} from './wire.ts'
 
 export interface DeskOptions {
   readonly clock: Clock
@@ -78,7 +87,7 @@ export class Desk {
       case 'CENSUS':
         return yield* census(known)
       case 'SEND':
-        return deliver(directory, question.errand, signal)
+        return outcomeOf(deliver(directory, question.errand, signal), question.named)
     }
   }
 
@@ -128,4 +137,16 @@ const refused = (why: Refused['refused']): Refused => ({ refused: why })
 function* census({ directory, totalShards }: Known): Steps<Census> {
   const { states, workers } = yield* directory.census(totalShards, FROM_THREADS.shardsPerTurn)
   return { totalShards, states, workers }
+}
+
+async function outcomeOf(delivering: Promise<readonly Delivery[]>, named: number): Promise<SendOutcome> {
+  const deliveries = await delivering
+  const failed = deliveries.filter((delivery): delivery is Undelivered => !delivery.sent)
+  const [first] = deliveries
+  return {
+    sent: deliveries.length - failed.length,
+    waitedMs: first?.sent ? first.waitedMs : 0,
+    failed: failed.slice(0, named),
+    failures: failed.length,
+  }
 }

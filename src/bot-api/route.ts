@@ -18,6 +18,8 @@ export interface Context {
   readonly clock: Clock
   /** Asks about this ShardCluster. @throws ApiError when nobody answers. */
   ask<K extends keyof Wire>(type: K, more: Wire[K]['ask'], signal?: AbortSignal): Promise<Wire[K]['answer']>
+  /** Counts so many pages of shards, the first of which was counted already. @throws ApiError when that is too much. */
+  charge(pages: number): void
   /** Aborted when the caller has hung up. */
   readonly signal: AbortSignal
 }

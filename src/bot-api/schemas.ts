@@ -149,7 +149,7 @@ export const allSentAnswer = z
     sent: z.int().describe('On so many shards it was sent.'),
     notSent: z
       .array(z.object({ shardId: z.int(), code: z.string(), message: z.string(), retry_after: z.number().optional() }))
-      .describe(`On these it was not, and why; the first ${FROM_BOTS.namedNotSent} of them.`),
+      .describe(`On these it was not, and why; about ${FROM_BOTS.namedNotSent} of them at most.`),
     notNamed: z.int().optional().describe('On so many more it was not sent.'),
   })
   .describe('What became of a payload for all shards.')

@@ -154,7 +154,8 @@ class Server {
     }
     const { bot, totalShards } = await ask('FIND', {}, signal)
     const shared = { members: this.#members, summaries: this.#summaries, clock: this.#clock }
-    return { ...cluster, ...shared, bot, totalShards, ask, signal }
+    const charge = (pages: number) => this.#shares.charge(`${cluster.namespace}/${cluster.name}`, pages)
+    return { ...cluster, ...shared, bot, totalShards, ask, charge, signal }
   }
 
   #refuse(error: unknown, reply: FastifyReply): FastifyReply {

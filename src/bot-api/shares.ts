@@ -40,10 +40,21 @@ export class Shares {
     const room = own < FROM_BOTS.underWay && this.#inAll < FROM_BOTS.underWayInAll
     if (!room && own >= FROM_BOTS.underWayAlways)
       throw tooMany(`${own} requests of this ShardCluster are under way`, AGAIN_MS)
-    const waitMs = this.#requests.take(cluster, large ? FROM_BOTS.largeCosts : 1)
+    this.#pay(cluster, large ? FROM_BOTS.largeCosts : 1)
+    return this.#taken(cluster, large)
+  }
+
+  /** For a request about so many pages of shards that took its first already; as much as a full bucket has at most. */
+  charge(cluster: string, pages: number): void {
+    const { largeCosts, requestsAtOnce } = FROM_BOTS
+    const cost = Math.min(pages * largeCosts, requestsAtOnce) - largeCosts
+    if (cost > 0) this.#pay(cluster, cost)
+  }
+
+  #pay(cluster: string, cost: number): void {
+    const waitMs = this.#requests.take(cluster, cost)
     if (waitMs > 0)
       throw tooMany(`More than ${FROM_BOTS.requestsPerSecond} requests a second came for this ShardCluster`, waitMs)
-    return this.#taken(cluster, large)
   }
 
   #checkLarge(cluster: string, large: Large | undefined): void {

@@ -33,6 +33,16 @@ export interface Census {
   readonly workers: readonly WorkerCensus[]
 }
 
+/** What became of a payload. */
+export interface SendOutcome {
+  readonly sent: number
+  /** Of the one shard there was, or of any: how long it waited, in milliseconds. */
+  readonly waitedMs: number
+  readonly failed: readonly Undelivered[]
+  readonly failures: number
+}
+export type Undelivered = Extract<Delivery, { sent: false }>
+
 /** What the server asks of whoever knows the ShardClusters, and what it is answered. */
 export interface Wire {
   KEY: { readonly ask: Record<never, never>; readonly answer: KeyAnswer }
@@ -43,8 +53,8 @@ export interface Wire {
     readonly answer: readonly SentStanding[]
   }
   CENSUS: { readonly ask: Record<never, never>; readonly answer: Census }
-  /** At most FROM_BOTS.pageShards shards. */
-  SEND: { readonly ask: { readonly errand: Errand }; readonly answer: readonly Delivery[] }
+  /** At most FROM_BOTS.pageShards shards; the answer names `named` of those on which it was not sent, and counts all. */
+  SEND: { readonly ask: { readonly errand: Errand; readonly named: number }; readonly answer: SendOutcome }
 }
 
 export type Question = {

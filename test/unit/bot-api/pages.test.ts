@@ -86,6 +86,7 @@ describe('a ShardCluster of 100,000 shards', () => {
     await world.pass(1)
     await many()
     expect(counted()).toBe(2)
+    await world.pass(5_000)
     const presence = await world.call('PUT', '/presence', PRESENCE)
     expect(presence).toMatchObject({
       status: 207,
