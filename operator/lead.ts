@@ -1,4 +1,4 @@
-import type { BotApi } from '../src/bot-api/server.ts'
+import type { BotApi } from '../src/bot-api/bot-api.ts'
 import { workerAgent } from '../src/manager/http-worker.ts'
 import { Lanes } from '../src/manager/lanes.ts'
 import type { ManagerMetrics } from '../src/manager/metrics.ts'

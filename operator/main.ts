@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { KubeConfig } from '@kubernetes/client-node'
 import { collectDefaultMetrics, Registry } from 'prom-client'
-import { startBotApi } from '../src/bot-api/server.ts'
+import { startBotApi } from '../src/bot-api/bot-api.ts'
 import { createManagerMetrics } from '../src/manager/metrics.ts'
 import { registerUnexpectedErrors } from '../src/support/background.ts'
 import { registerBuildInfo } from '../src/support/build-info.ts'
 import { systemClock } from '../src/support/clock.ts'
 import { createLogger } from '../src/support/logger.ts'
+import { createThreadMetrics } from '../src/support/thread-metrics.ts'
 import { Caches } from './caches.ts'
 import { parseConfig } from './config.ts'
 import { createFleetMetrics } from './fleet-metrics.ts'
@@ -36,12 +37,15 @@ export async function runOperator(environment: Record<string, string | undefined
   const fleetMetrics = createFleetMetrics(registry)
   registerBuildInfo(registry, 'shardcluster_build_info')
   registerUnexpectedErrors(registry)
+  const ended = createThreadMetrics(registry, ['bot-api', 'probes'])
   const kubeConfig = new KubeConfig()
   kubeConfig.loadFromDefault()
   const transport = KubeTransport.fromConfig(kubeConfig, { clock, logger, metrics })
   const caches = new Caches({ transport, clock, random, logger, metrics, namespaces: config.watchNamespaces })
   const identity = `${config.podName}_${randomBytes(4).toString('hex')}`
   const health = await startHealthServer({
+    ...shared,
+    onEnded: ended('probes'),
     host: '0.0.0.0',
     probePort: config.httpPort,
     metricsPort: config.httpPort,
@@ -49,7 +53,7 @@ export async function runOperator(environment: Record<string, string | undefined
     ready: { caches: () => (caches.synced ? undefined : 'the first lists have not been read') },
     registry,
   })
-  const botApi = await startBotApi({ host: '0.0.0.0', port: config.apiPort, clock, logger })
+  const botApi = await startBotApi({ ...shared, host: '0.0.0.0', port: config.apiPort, onEnded: ended('bot-api') })
   logger.info({ url: health.probeUrl, watch: config.watchNamespaces, identity }, 'the operator is up')
   const watching = new AbortController()
   const watches = caches.run(watching.signal)

@@ -182,3 +182,86 @@ export const WORKER_TLS = {
   /** By then a worker has taken a connection, and its handshake is over. */
   connectMs: 5 * SECOND,
 } as const
+
+/** What bots, and whoever else reaches the port, may ask of the API for bots. */
+export const FROM_BOTS = {
+  /** A payload has 4 KB; written as \uXXXX it has six times that. */
+  bodyBytes: 32 * KB,
+  /** Arrays and objects in one another; the deepest payload that Discord takes has 6. */
+  jsonDepth: 16,
+  /** The authorization header, with its scheme. */
+  authorizationBytes: 1 * KB,
+  /** Shards in one answer, and shards that one question to the main thread is about. */
+  pageShards: 1_000,
+  /** Characters of the reason of a close; Discord's own has 123 bytes at most. */
+  reasonLength: 256,
+  /** Requests a second and ShardCluster, on and on. */
+  requestsPerSecond: 50,
+  /** Requests that need not wait for that: what one shard may send in its minute, and the rest of a start. */
+  requestsAtOnce: 200,
+  /** What an answer about many shards counts. */
+  largeCosts: 10,
+  /** Requests under way, most of which wait for the send limit of their shard: of one ShardCluster, and of all. */
+  underWay: 256,
+  underWayInAll: 1_000,
+  /** So many each ShardCluster may have under way whatever the others do. */
+  underWayAlways: 16,
+  /**
+   * Requests about all shards under way of one ShardCluster: pages that are made or read, payloads that are sent. Of one
+   * namespace, and in all: a page has 500 KB at most.
+   */
+  largeAtOnce: { read: 1, sent: 4 },
+  largeOfNamespace: 16,
+  largeInAll: 64,
+  /** A large answer is read by then, or its connection is closed. */
+  largeReadMs: 15 * SECOND,
+  /** Shards that an answer names as not reached; it counts the others. */
+  namedNotSent: 1_000,
+  /** Elements of an array in a payload; Discord's own limit of user ids. */
+  payloadItems: 100,
+  /** Characters of a string in a payload of which nothing else is known. */
+  payloadText: 512,
+  /** The summary of a ShardCluster is as old as that. */
+  summaryMs: 1 * SECOND,
+} as const
+
+/** Requests that carry no valid key: nobody knows who sends them. */
+export const FROM_STRANGERS = {
+  /** Requests a second and remote address, and those that need not wait for that. */
+  requestsPerSecond: 10,
+  requestsAtOnce: 100,
+  /** Remote addresses and ShardClusters that are counted at once; the one that asked least lately is forgotten. */
+  counted: 10_000,
+  /** Refusals that are on their way at once, in all. */
+  underWay: 1_000,
+  /** Every refusal of a key takes a multiple of this: nothing about the ShardCluster shows in its time. */
+  refusalMs: 500,
+} as const
+
+/** Questions of the threads that serve strangers, in the main thread. */
+export const FROM_THREADS = {
+  /** Questions under way of one thread. */
+  questions: 4_000,
+  /** Questions of one ShardCluster, and of all, that wait for their turn: the pages of the largest bot, and more. */
+  waiting: 128,
+  waitingInAll: 1_024,
+  /** Shards that are looked at in one turn of the event loop. */
+  shardsPerTurn: 100,
+} as const
+
+/** The port of probes and metrics, which Prometheus and whoever else can reach it ask. */
+export const FROM_PROBES = {
+  connections: 128,
+  /** The main thread is asked how it is once in so long at most; who asks in between is told the next answer. */
+  paceMs: 50,
+  /** The main thread answers by then, or does not turn. Below the 5 s that the kubelet waits. */
+  answerMs: 4 * SECOND,
+  /** Metrics are collected once in so long at most. */
+  metricsMs: 1 * SECOND,
+  /** They are collected by then, or not at all. */
+  metricsAnswerMs: 30 * SECOND,
+  /** A whole request has come by then; probes have no body. */
+  requestMs: 10 * SECOND,
+  /** A connection without a byte. */
+  silenceMs: 60 * SECOND,
+} as const

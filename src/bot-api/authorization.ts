@@ -1,85 +1,168 @@
-import { randomBytes } from 'node:crypto'
-import { authorizationMatches } from '../support/authorization.ts'
-import type { Clock } from '../support/clock.ts'
-import type { Logger } from '../support/logger.ts'
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { FROM_BOTS, FROM_STRANGERS } from '../limits.ts'
+import { type Clock, sleep } from '../support/clock.ts'
+import { TokenBuckets } from '../support/token-buckets.ts'
 import { ApiError } from './errors.ts'
-import type { ApiKey, ApiTarget } from './source.ts'
+import { refusalOf } from './refusals.ts'
+import type { Ask, ClusterName, KeyAnswer, Refused } from './wire.ts'
 
 /** A key is read again after this long, in milliseconds: a rotated Secret counts after that at the latest. */
 export const KEY_MS = 10_000
 
-/** Keys remembered; each is one of a ShardCluster that exists. */
-const KEPT = 10_000
+/** A key that is used is read again so long before that, and who knows it never waits for the Secret. */
+const AHEAD_MS = 5_000
 
-type Check = (given: string | undefined) => boolean
+/** A Secret that cannot be read is tried again after this long, in milliseconds: not as often as strangers ask. */
+const UNREADABLE_MS = 1_000
 
 interface Known {
-  readonly readAt: number
-  /** undefined: the Secret has no such key. Only a digest is kept. */
-  readonly check: Check | undefined
+  /** Of the reference to the Secret. */
+  readonly id: string
+  readonly until: number
+  /** undefined: the Secret has no such key, or could not be read. */
+  readonly digest: Uint8Array | undefined
+  readonly problem?: ApiError
 }
-
-const SCHEME = /^Bearer +(.*\S) *$/i
 
 /** One answer for whoever does not know the key, whether the ShardCluster exists or not. */
 const UNAUTHORIZED =
   'The key is missing or wrong, or there is no such ShardCluster: send "authorization: Bearer <key>" with the value that spec.api.authorizationSecretRef of the ShardCluster points to.'
 
-/** Whether a request may speak for a ShardCluster. Keys are never kept or logged, only their digests are. */
+const SCHEME = 'bearer '
+const SPACE = 0x20
+
+/**
+ * The key in an `authorization` header; undefined: there is none, or it is too long for one. Looks at each character
+ * once: whoever sends this has shown no key yet.
+ */
+export function bearerKey(header: string | undefined): string | undefined {
+  if (header === undefined || header.length > FROM_BOTS.authorizationBytes) return undefined
+  if (header.slice(0, SCHEME.length).toLowerCase() !== SCHEME) return undefined
+  let first = SCHEME.length
+  let end = header.length
+  while (first < end && header.charCodeAt(first) === SPACE) first++
+  while (end > first && header.charCodeAt(end - 1) === SPACE) end--
+  return first === end ? undefined : header.slice(first, end)
+}
+
+/**
+ * Whether a request may speak for a ShardCluster. Keys are never kept or logged, only their digests are.
+ *
+ * - Who has no key makes no work beyond this thread.
+ * - Every refusal takes the same time, or a multiple of it, counted from the request: whether there was a Secret to be
+ *   read for it does not show.
+ * - Requests without a valid key are counted by remote address; those with one are not, so a bot is not refused because
+ *   of whoever shares its address, once its key is known.
+ */
 export class Authorization {
   readonly #clock: Clock
-  readonly #logger: Logger
+  readonly #ask: Ask
+  readonly #strangers: TokenBuckets
   readonly #known = new Map<string, Known>()
-  readonly #reading = new Map<string, Promise<Check | undefined>>()
-  /** What a ShardCluster that does not exist is checked against. */
-  readonly #nobody = authorizationMatches(randomBytes(32).toString('hex'))
+  readonly #reading = new Map<string, Promise<Known | undefined>>()
+  #underWay = 0
 
-  constructor(clock: Clock, logger: Logger) {
+  constructor({ clock, ask }: { readonly clock: Clock; readonly ask: Ask }) {
     this.#clock = clock
-    this.#logger = logger
+    this.#ask = ask
+    const { requestsPerSecond: perSecond, requestsAtOnce: burst, counted: kept } = FROM_STRANGERS
+    this.#strangers = new TokenBuckets({ clock, perSecond, burst, kept })
   }
 
-  /** @throws ApiError when the header does not carry the key of `target`; undefined: there is no such ShardCluster. */
-  async check(header: string | undefined, target: ApiTarget | undefined): Promise<void> {
-    const given = SCHEME.exec(header ?? '')?.[1]
-    if (target && !target.key)
-      throw new ApiError(
-        'API_DISABLED',
-        `The ShardCluster ${target.namespace}/${target.name} names no key for this API: set spec.api.authorizationSecretRef to a key of a Secret in its namespace.`,
-      )
-    const check = (target?.key && (await this.#checkOf(target.key, target))) ?? this.#nobody
-    if (!check(given)) throw new ApiError('UNAUTHORIZED', UNAUTHORIZED)
-  }
-
-  async #checkOf(key: ApiKey, target: ApiTarget): Promise<Check | undefined> {
-    const known = this.#known.get(key.id)
-    if (known && this.#clock.now() - known.readAt < KEY_MS) return known.check
-    const reading = this.#reading.get(key.id) ?? this.#read(key, target).finally(() => this.#reading.delete(key.id))
-    this.#reading.set(key.id, reading)
-    return reading
-  }
-
-  /** While the Secret cannot be read, what was read last counts: a bot must not fall silent because of that. */
-  async #read(key: ApiKey, { namespace, name }: ApiTarget): Promise<Check | undefined> {
-    const before = this.#known.get(key.id)
+  /** @throws ApiError when the header does not carry the key of the ShardCluster, or there is none. */
+  async check(header: string | undefined, cluster: ClusterName | undefined, address: string): Promise<void> {
+    const key = bearerKey(header)
+    const given = key === undefined ? undefined : sha256(key)
+    const known = cluster && this.#fresh(cluster)
+    if (cluster && given && known && matches(given, known)) {
+      if (known.until - this.#clock.now() <= AHEAD_MS) void this.#read(cluster).catch(() => undefined)
+      return
+    }
+    this.stranger(address)
+    if (this.#underWay >= FROM_STRANGERS.underWay) throw tooMany(FROM_STRANGERS.refusalMs)
+    this.#underWay++
+    const since = this.#clock.now()
     try {
-      const value = await key.read()
-      if (!value)
-        this.#logger.warn({ cluster: `${namespace}/${name}` }, 'spec.api.authorizationSecretRef leads to no key')
-      const check = value ? authorizationMatches(value) : undefined
-      this.#keep(key.id, check)
-      return check
+      const now = cluster && given ? (known ?? (await this.#read(cluster))) : undefined
+      if (now?.problem) throw now.problem
+      if (!(given && now && matches(given, now))) throw new ApiError('UNAUTHORIZED', UNAUTHORIZED)
+      this.#strangers.giveBack(address)
     } catch (error) {
-      this.#logger.warn({ err: error, cluster: `${namespace}/${name}` }, 'cannot read the key of the bot API')
-      if (!before) throw new ApiError('KEY_UNREADABLE', 'The Secret with the key cannot be read now: try again.')
-      this.#keep(key.id, before.check)
-      return before.check
+      await this.#untilItMayShow(since)
+      throw error
+    } finally {
+      this.#underWay--
     }
   }
 
-  #keep(id: string, check: Check | undefined): void {
+  /** Counts a request without a key. @throws ApiError when there are too many from this address. */
+  stranger(address: string): void {
+    const waitMs = this.#strangers.take(address)
+    if (waitMs > 0) throw tooMany(waitMs)
+  }
+
+  async #untilItMayShow(since: number): Promise<void> {
+    const { refusalMs } = FROM_STRANGERS
+    await sleep(this.#clock, refusalMs - ((this.#clock.now() - since) % refusalMs))
+  }
+
+  #fresh(cluster: ClusterName): Known | undefined {
+    const known = this.#known.get(idOf(cluster))
+    return known && this.#clock.now() < known.until ? known : undefined
+  }
+
+  /** Asks once, however many wait for it. undefined: there is no such ShardCluster. @throws ApiError */
+  #read(cluster: ClusterName): Promise<Known | undefined> {
+    const id = idOf(cluster)
+    const reading =
+      this.#reading.get(id) ??
+      this.#ask('KEY', cluster, {})
+        .then((answer) => this.#keep(cluster, id, answer))
+        .finally(() => this.#reading.delete(id))
+    this.#reading.set(id, reading)
+    return reading
+  }
+
+  #keep({ namespace, name }: ClusterName, at: string, answer: KeyAnswer | Refused): Known | undefined {
+    if ('refused' in answer) throw refusalOf(answer)
+    switch (answer.is) {
+      case 'none':
+        this.#known.delete(at)
+        return undefined
+      case 'disabled':
+        this.#known.delete(at)
+        throw new ApiError(
+          'API_DISABLED',
+          `The ShardCluster ${namespace}/${name} names no key for this API: set spec.api.authorizationSecretRef to a key of a Secret in its namespace.`,
+        )
+      case 'unreadable':
+        return this.#unreadable(at, answer.id)
+      case 'known':
+        return this.#remember(at, { id: answer.id, digest: answer.digest, until: this.#clock.now() + KEY_MS })
+    }
+  }
+
+  /** While the Secret cannot be read, what was read last counts: a bot must not fall silent because of that. */
+  #unreadable(at: string, id: string): Known {
+    const before = this.#known.get(at)
+    if (before?.id === id && !before.problem)
+      return this.#remember(at, { ...before, until: this.#clock.now() + KEY_MS })
+    const problem = new ApiError('KEY_UNREADABLE', 'The Secret with the key cannot be read now: try again.')
+    return this.#remember(at, { id, digest: undefined, until: this.#clock.now() + UNREADABLE_MS, problem })
+  }
+
+  #remember(at: string, known: Known): Known {
     const [oldest] = this.#known.keys()
-    if (this.#known.size >= KEPT && oldest !== undefined && !this.#known.has(id)) this.#known.delete(oldest)
-    this.#known.set(id, { readAt: this.#clock.now(), check })
+    if (!this.#known.delete(at) && this.#known.size >= FROM_STRANGERS.counted && oldest !== undefined)
+      this.#known.delete(oldest)
+    this.#known.set(at, known)
+    return known
   }
 }
+
+const idOf = ({ namespace, name }: ClusterName): string => `${namespace}/${name}`
+const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest()
+const matches = (given: Buffer, { digest }: Known): boolean => digest !== undefined && timingSafeEqual(given, digest)
+
+const tooMany = (retryAfterMs: number): ApiError =>
+  new ApiError('RATE_LIMITED', 'Too many requests without a valid key: wait retry_after seconds.', { retryAfterMs })

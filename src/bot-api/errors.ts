@@ -9,7 +9,13 @@ export const API_ERRORS = {
   WRONG_SHARD: { status: 400, about: 'The guild is on another shard than the one addressed.' },
   NOT_FOUND: { status: 404, about: 'There is no such route.' },
   NO_SUCH_SHARD: { status: 404, about: 'The bot has fewer shards.' },
+  REQUEST_TIMEOUT: { status: 408, about: 'The request did not come in time.' },
   PAYLOAD_TOO_LARGE: { status: 413, about: 'Discord takes payloads of 4096 bytes at most.' },
+  HEADERS_TOO_LARGE: { status: 431, about: 'The headers have more than 16 KB.' },
+  RATE_LIMITED: {
+    status: 429,
+    about: 'More requests than the API takes of one ShardCluster, or without a valid key from one address.',
+  },
   SEND_LIMITED: { status: 429, about: "Discord's limit of 120 sends per 60 s and shard leaves no room in time." },
   MEMBERS_LIMITED: { status: 429, about: 'All members of a guild can be requested once in 30 s.' },
   INTERNAL: { status: 500, about: 'A fault of the operator; its log says more.' },
@@ -38,7 +44,10 @@ export const errorSchema = z
       .min(0)
       .optional()
       .describe('Seconds to wait before the same request can succeed; the Retry-After header is the same, rounded up.'),
-    global: z.literal(false).optional().describe('With 429: only this shard, or this guild, is limited.'),
+    global: z
+      .boolean()
+      .optional()
+      .describe('With 429. false: only this shard, or this guild, is limited; true: every request is.'),
     errors: z
       .array(z.object({ path: z.string(), message: z.string() }))
       .optional()
@@ -79,7 +88,7 @@ export class ApiError extends Error {
       code,
       message,
       ...(retryAfter !== undefined && { retry_after: retryAfter }),
-      ...(status === 429 && { global: false }),
+      ...(status === 429 && { global: code === 'RATE_LIMITED' }),
       ...(errors && { errors }),
     }
   }

@@ -1,7 +1,8 @@
+import { FROM_BOTS } from '../limits.ts'
 import { SENDABLE_OPCODES } from '../protocol/send-payload.ts'
-import type { ApiErrorCode } from './errors.ts'
+import { ApiError, type ApiErrorCode } from './errors.ts'
 import { describeCluster, describeShard } from './info.ts'
-import { type Route, route } from './route.ts'
+import { type Context, type Route, route } from './route.ts'
 import {
   allSentAnswer,
   clusterAnswer,
@@ -9,8 +10,10 @@ import {
   guildParams,
   membersBody,
   noQuery,
+  pageQuery,
   payloadBody,
   presenceBody,
+  type ShardAnswer,
   sendQuery,
   sentAnswer,
   shardAnswer,
@@ -41,26 +44,41 @@ const RAW: readonly ApiErrorCode[] = [
   'MEMBERS_LIMITED',
 ]
 
+async function describedShard({ ask, clock, signal }: Context, shardId: number): Promise<ShardAnswer> {
+  const [standing] = await ask('SHARDS', { first: shardId, count: 1 }, signal)
+  if (!standing) throw new ApiError('STARTING', 'The number of shards changes: try again.')
+  return describeShard(standing, clock)
+}
+
 /** Everything the API does: the server and docs/openapi.yaml are made of this. */
 export const ROUTES: readonly Route[] = [
   route({
     ...{ method: 'GET', path: CLUSTER, operationId: 'getShardCluster', params: clusterParams, query: noQuery },
     summary: 'The ShardCluster in short',
-    description: 'How many shards are in which state, their latency, and the workers.',
+    description: 'How many shards are in which state, their latency, and the workers; at most a second old.',
     answers: { 200: clusterAnswer },
     errors: [],
-    handle: async (_, context) => ({ status: 200, body: describeCluster(context) }),
+    handle: async (_, context) => {
+      const { namespace, name, summaries, ask } = context
+      const describe = async () => describeCluster({ namespace, name }, await ask('CENSUS', {}))
+      return { status: 200, body: await summaries.of(`${namespace}/${name}`, describe) }
+    },
   }),
   route({
-    ...{ method: 'GET', path: `${CLUSTER}/shards`, operationId: 'listShards', params: clusterParams, query: noQuery },
+    ...{ method: 'GET', path: `${CLUSTER}/shards`, operationId: 'listShards', params: clusterParams, query: pageQuery },
     summary: 'Every shard',
-    description: 'State, worker and latency of each shard.',
+    description: `State, worker and latency of each shard, by its id, in pages of ${FROM_BOTS.pageShards} at most.`,
     answers: { 200: shardsAnswer },
     errors: [],
-    handle: async (_, { directory, totalShards, clock }) => ({
-      status: 200,
-      body: { totalShards, shards: directory.standings().map((standing) => describeShard(standing, clock)) },
-    }),
+    large: 'read',
+    handle: async ({ query: { limit, after } }, { totalShards, clock, ask, signal }) => {
+      const first = after === undefined ? 0 : after + 1
+      const standings = first < totalShards ? await ask('SHARDS', { first, count: limit }, signal) : []
+      const last = standings.at(-1)?.shardId
+      const next = last !== undefined && last + 1 < totalShards ? { next: last } : {}
+      const shards = standings.map((standing) => describeShard(standing, clock))
+      return { status: 200, body: { totalShards, shards, ...next } }
+    },
   }),
   route({
     ...{ method: 'GET', path: SHARD, operationId: 'getShard', params: shardParams, query: noQuery },
@@ -70,7 +88,7 @@ export const ROUTES: readonly Route[] = [
     errors: ['NO_SUCH_SHARD'],
     handle: async ({ params: { shardId } }, context) => {
       checkShard(context, shardId)
-      return { status: 200, body: describeShard(context.directory.standing(shardId), context.clock) }
+      return { status: 200, body: await describedShard(context, shardId) }
     },
   }),
   route({
@@ -79,10 +97,10 @@ export const ROUTES: readonly Route[] = [
     description: 'State, worker and latency of the shard that the guild is on: `(guild_id >> 22) % totalShards`.',
     answers: { 200: shardAnswer },
     errors: [],
-    handle: async ({ params: { guildId } }, context) => {
-      const standing = context.directory.standing(shardOf(context, guildId))
-      return { status: 200, body: describeShard(standing, context.clock) }
-    },
+    handle: async ({ params: { guildId } }, context) => ({
+      status: 200,
+      body: await describedShard(context, shardOf(context, guildId)),
+    }),
   }),
   route({
     ...{ method: 'POST', path: `${SHARD}/payloads`, operationId: 'sendOnShard', params: shardParams, query: sendQuery },
@@ -111,6 +129,7 @@ export const ROUTES: readonly Route[] = [
     summary: 'Presence on all shards',
     description:
       'Until the next IDENTIFY of a shard, which brings `spec.gateway.presence`: set that too if it shall last. 207: some shards were not reached; `notSent` names them.',
+    large: 'sent',
     body: presenceBody,
     answers: { 200: allSentAnswer, 207: allSentAnswer },
     errors: UNSENT,

@@ -1,12 +1,17 @@
 import { z } from 'zod'
+import { FROM_BOTS } from '../limits.ts'
 import { MAX_SEND_WAIT_MS, payloadSchema } from '../protocol/send-payload.ts'
 import { SHARD_STATES } from '../protocol/state.ts'
 
-/** A snowflake: https://discord.com/developers/docs/reference#snowflakes */
+/** 2^64 - 1. Of numbers with as many digits, the order of the text is the order of the numbers. */
+const LAST_SNOWFLAKE = '18446744073709551615'
+
+/** A snowflake, a uint64: https://discord.com/developers/docs/reference#snowflakes */
 const snowflake = z
   .string()
-  .regex(/^(0|[1-9]\d{0,19})$/, 'must be a snowflake: digits, as a string')
-  .describe('A snowflake, as a string.')
+  .regex(/^[1-9]\d{0,19}$/, 'must be a snowflake: digits, as a string')
+  .refine((id) => id.length < LAST_SNOWFLAKE.length || id <= LAST_SNOWFLAKE, 'must be a snowflake: below 2^64')
+  .describe('A snowflake, as a string: 1 to 18446744073709551615.')
 
 export const clusterParams = z.object({
   namespace: z
@@ -16,13 +21,11 @@ export const clusterParams = z.object({
     .describe('Namespace of the ShardCluster; in local mode `default`, if it names none.'),
   name: z.string().min(1).max(63).describe('Name of the ShardCluster.'),
 })
-export const shardParams = clusterParams.extend({
-  shardId: z
-    .string()
-    .regex(/^(0|[1-9]\d{0,5})$/, 'must be the number of a shard')
-    .transform(Number)
-    .describe('Number of the shard, from 0.'),
-})
+const shardNumber = z
+  .string()
+  .regex(/^(0|[1-9]\d{0,5})$/, 'must be the number of a shard')
+  .transform(Number)
+export const shardParams = clusterParams.extend({ shardId: shardNumber.describe('Number of the shard, from 0.') })
 export const guildParams = clusterParams.extend({ guildId: snowflake.describe('Id of the guild.') })
 
 const DEFAULT_WAIT_MS = 10_000
@@ -40,12 +43,31 @@ export const sendQuery = z.strictObject({
 })
 export const noQuery = z.strictObject({})
 
+export const pageQuery = z.strictObject({
+  limit: z
+    .string()
+    .regex(/^[1-9]\d{0,3}$/, 'must be a number of shards')
+    .transform(Number)
+    .pipe(z.number().max(FROM_BOTS.pageShards))
+    .default(FROM_BOTS.pageShards)
+    .describe(`Shards in the answer: 1 to ${FROM_BOTS.pageShards}, by default ${FROM_BOTS.pageShards}.`),
+  after: shardNumber
+    .optional()
+    .describe('The shards after this one; `next` of the answer before. Left out: from shard 0 on.'),
+})
+
+/** What an activity may have besides, none of which Discord documents for bots: two levels, and no more. */
+const scalar = z.union([z.string().max(FROM_BOTS.payloadText), z.number(), z.boolean(), z.null()])
+const scalars = z.array(scalar).max(FROM_BOTS.payloadItems)
+const activityField = z.union([scalar, scalars, z.record(z.string(), z.union([scalar, scalars]))])
+
 /** https://discord.com/developers/docs/events/gateway-events#update-presence */
 export const presenceBody = z
   .strictObject({
-    since: z.number().nullable().default(null).describe('Unix time in milliseconds since when the client is idle.'),
+    since: z.int().min(0).nullable().default(null).describe('Unix time in milliseconds since when the client is idle.'),
     activities: z
-      .array(z.looseObject({ name: z.string().max(128), type: z.int().min(0).max(5) }))
+      .array(z.object({ name: z.string().max(128), type: z.int().min(0).max(5) }).catchall(activityField))
+      .max(FROM_BOTS.payloadItems)
       .default([])
       .describe('Activity objects; a bot may set name, type, state and url.'),
     status: z.enum(['online', 'dnd', 'idle', 'invisible', 'offline']),
@@ -58,7 +80,7 @@ const memberFields = {
   limit: z.int().min(0).max(1_000_000).optional().describe('At most so many members; 0 with an empty query: all.'),
   presences: z.boolean().optional().describe('Whether their presences are wanted.'),
   user_ids: z
-    .union([snowflake, z.array(snowflake).min(1).max(100)])
+    .union([snowflake, z.array(snowflake).min(1).max(FROM_BOTS.payloadItems)])
     .optional()
     .describe('These members, 100 at most.'),
   nonce: z
@@ -87,11 +109,27 @@ export const voiceStateBody = z
   })
   .describe('Update Voice State (op 4), its fields as Discord has them; the guild is in the path.')
 
-/** `d` of payloads whose shape is known, with defaults: one that Discord cannot read costs the connection (close 4002). */
+/** https://discord.com/developers/docs/events/gateway-events#request-soundboard-sounds; 4 KB hold some 180 ids. */
+const soundsData = z.strictObject({
+  guild_ids: z
+    .array(snowflake)
+    .min(1)
+    .max(2 * FROM_BOTS.payloadItems),
+})
+
+/** https://docs.discord.com/developers/events/gateway-events#request-channel-info */
+const channelInfoData = z.strictObject({
+  guild_id: snowflake,
+  fields: z.array(z.string().min(1).max(64)).min(1).max(FROM_BOTS.payloadItems),
+})
+
+/** `d` of all that may be sent, with defaults: one that Discord cannot read costs the connection (close 4002). */
 export const knownData: Readonly<Record<number, z.ZodType<Record<string, unknown>>>> = {
   3: presenceBody,
   4: voiceStateBody.extend({ guild_id: snowflake }),
   8: z.strictObject({ ...memberFields, guild_id: snowflake }).refine(wanted, WANTED),
+  31: soundsData,
+  43: channelInfoData,
 }
 
 export const payloadBody = payloadSchema.describe(
@@ -111,7 +149,8 @@ export const allSentAnswer = z
     sent: z.int().describe('On so many shards it was sent.'),
     notSent: z
       .array(z.object({ shardId: z.int(), code: z.string(), message: z.string(), retry_after: z.number().optional() }))
-      .describe('On these it was not, and why.'),
+      .describe(`On these it was not, and why; about ${FROM_BOTS.namedNotSent} of them at most.`),
+    notNamed: z.int().optional().describe('On so many more it was not sent.'),
   })
   .describe('What became of a payload for all shards.')
 export type AllSent = z.output<typeof allSentAnswer>
@@ -149,8 +188,12 @@ export const shardAnswer = z
 export type ShardAnswer = z.output<typeof shardAnswer>
 
 export const shardsAnswer = z
-  .object({ totalShards: z.int(), shards: z.array(shardAnswer) })
-  .describe('Every shard, by its id.')
+  .object({
+    totalShards: z.int(),
+    shards: z.array(shardAnswer),
+    next: z.int().optional().describe('There are more: ask for them with `after` set to this.'),
+  })
+  .describe('Shards, by their id.')
 
 export const clusterAnswer = z
   .object({

@@ -1,12 +1,12 @@
 import { shardOfGuild } from '../domain/guild-shard.ts'
-import { type Delivery, deliver, type UndeliveredCode } from '../manager/payload-router.ts'
+import { FROM_BOTS } from '../limits.ts'
+import type { Errand, UndeliveredCode } from '../manager/payload-router.ts'
 import { type Payload, payloadProblem, SENDABLE_OPCODES } from '../protocol/send-payload.ts'
 import { ApiError, type ApiErrorCode, invalidRequest } from './errors.ts'
 import { asksForAll, type Taken } from './members-limit.ts'
 import type { Answered, Context } from './route.ts'
 import { type AllSent, knownData, type MembersRequest, type Sent } from './schemas.ts'
-
-type Undelivered = Extract<Delivery, { sent: false }>
+import type { Undelivered } from './wire.ts'
 
 /** How it is told to a bot that a payload was not sent; all that a worker says besides is a fault: `INTERNAL`. */
 const CODES: Partial<Record<UndeliveredCode, ApiErrorCode>> = {
@@ -42,30 +42,59 @@ export async function sendOn(
   checkShard(context, shardId)
   const payload = checkedPayload(context, shardId, asked)
   const taken = takeMembers(context, payload, withinMs)
-  const [delivery] = await deliver(context.directory, { shardIds: [shardId], payload, withinMs }, context.signal)
-  if (delivery?.sent) {
+  const { sent, waitedMs, failed } = await askToSend(context, taken, { shardIds: [shardId], payload, withinMs })
+  if (sent > 0) {
     taken?.sent()
-    return { status: 200, body: { shardId, waitedMs: delivery.waitedMs } }
+    return { status: 200, body: { shardId, waitedMs } }
   }
-  const error = errorOf(delivery)
+  const error = errorOf(failed[0])
   if (error.code === 'OUTCOME_UNKNOWN') taken?.sent()
   else taken?.giveBack()
   throw error
 }
 
+/** @throws ApiError when nothing was handed to anybody. */
+async function askToSend({ ask, signal }: Context, taken: Taken | undefined, errand: Errand) {
+  try {
+    return await ask('SEND', { errand, named: 1 }, signal)
+  } catch (error) {
+    taken?.giveBack()
+    throw error
+  }
+}
+
 /** Sends on all shards. 200: on all; 207: on some. @throws ApiError when it was sent on none. */
 export async function sendOnAll(context: Context, payload: Payload, withinMs: number): Promise<Answered<AllSent>> {
-  const shardIds = Array.from({ length: context.totalShards }, (_, shardId) => shardId)
   checkSendable(payload)
-  const deliveries = await deliver(context.directory, { shardIds, payload, withinMs }, context.signal)
-  const failed = deliveries.filter((delivery): delivery is Undelivered => !delivery.sent)
-  if (failed.length === deliveries.length) throw errorOf(failed[0])
+  const { sent, failed, failures } = await sendInPages(context, payload, withinMs)
+  if (sent === 0) throw errorOf(failed[0])
   const notSent = failed.map((delivery) => {
     const { shardId } = delivery
     const { code, message, retry_after } = errorOf(delivery).body
     return { shardId, code, message, ...(retry_after !== undefined && { retry_after }) }
   })
-  return { status: failed.length === 0 ? 200 : 207, body: { sent: deliveries.length - failed.length, notSent } }
+  const more = failures - notSent.length
+  return { status: failures === 0 ? 200 : 207, body: { sent, notSent, ...(more > 0 && { notNamed: more }) } }
+}
+
+/** One question for each page of shards, all at once: a shard that waits holds back no other. */
+async function sendInPages({ ask, charge, signal, totalShards }: Context, payload: Payload, withinMs: number) {
+  const { pageShards, namedNotSent } = FROM_BOTS
+  const pages = Array.from({ length: Math.ceil(totalShards / pageShards) }, (_, page) => page * pageShards)
+  charge(pages.length)
+  const named = Math.ceil(namedNotSent / pages.length)
+  const outcomes = await Promise.all(
+    pages.map((first) => {
+      const length = Math.min(pageShards, totalShards - first)
+      const shardIds = Array.from({ length }, (_, offset) => first + offset)
+      return ask('SEND', { errand: { shardIds, payload, withinMs }, named }, signal)
+    }),
+  )
+  return {
+    sent: outcomes.reduce((sum, { sent }) => sum + sent, 0),
+    failed: outcomes.flatMap(({ failed }) => failed),
+    failures: outcomes.reduce((sum, { failures }) => sum + failures, 0),
+  }
 }
 
 export const shardOf = ({ totalShards }: Context, guildId: string): number => shardOfGuild(guildId, totalShards)
@@ -76,8 +105,8 @@ export function checkShard({ totalShards }: Context, shardId: number): void {
     throw new ApiError('NO_SUCH_SHARD', `There is no shard ${shardId}: the bot has shards 0 to ${totalShards - 1}.`)
 }
 
-function errorOf(delivery: Delivery | undefined): ApiError {
-  if (!delivery || delivery.sent) return new ApiError('INTERNAL', 'Nobody said what became of the payload.')
+function errorOf(delivery: Undelivered | undefined): ApiError {
+  if (!delivery) return new ApiError('INTERNAL', 'Nobody said what became of the payload.')
   const code = CODES[delivery.code] ?? 'INTERNAL'
   const { retryAfterMs } = delivery
   return new ApiError(code, `${delivery.message}${REMEDIES[code] ?? ''}`, { retryAfterMs })
@@ -102,7 +131,7 @@ function checkedPayload(context: Context, shardId: number, { op, d }: Payload): 
   const payload = { op, d: known?.data ?? d }
   checkSendable(payload)
   const guildId = payload.d['guild_id']
-  if (typeof guildId !== 'string' || !/^\d{1,20}$/.test(guildId)) return payload
+  if (typeof guildId !== 'string') return payload
   const right = shardOf(context, guildId)
   if (right !== shardId)
     throw new ApiError(

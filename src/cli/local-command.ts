@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { type BotApi, startBotApi } from '../bot-api/server.ts'
+import { type BotApi, startBotApi } from '../bot-api/bot-api.ts'
 import { startDemo } from '../local/demo.ts'
 import { removeLeftOvers } from '../local/left-overs.ts'
 import { ManifestError } from '../local/manifest.ts'
@@ -33,7 +33,13 @@ export function localCommand(): Command {
       for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
       tidyUp()
       const logger = createLogger('bot-api', logLevel)
-      const botApi = await startBotApi({ host: '127.0.0.1', port: apiPort, clock: systemClock, logger })
+      const botApi = await startBotApi({
+        host: '127.0.0.1',
+        port: apiPort,
+        clock: systemClock,
+        random: Math.random,
+        logger,
+      })
       try {
         await (file === undefined ? runDemo(logLevel, botApi) : runFile(file, logLevel, botApi))
       } finally {

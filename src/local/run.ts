@@ -1,7 +1,7 @@
 import { readFileSync, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { Registry } from 'prom-client'
-import type { BotApi } from '../bot-api/server.ts'
+import type { BotApi } from '../bot-api/bot-api.ts'
 import { workerAgent } from '../manager/http-worker.ts'
 import { Lanes } from '../manager/lanes.ts'
 import { createManagerMetrics } from '../manager/metrics.ts'

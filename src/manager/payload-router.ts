@@ -1,3 +1,4 @@
+import { MAX_FOREIGN_TEXT } from '../limits.ts'
 import type { FailureCode } from '../protocol/failures.ts'
 import type { Payload, SendResult } from '../protocol/send-payload.ts'
 import type { Answer } from './ports.ts'
@@ -45,14 +46,20 @@ export async function deliver(directory: ShardDirectory, errand: Errand, signal:
   for (const shardId of errand.shardIds) {
     const found = holderOf(directory, shardId)
     if ('code' in found) outcomes.set(shardId, { shardId, sent: false, ...found })
-    else errands.set(found.link, [...(errands.get(found.link) ?? []), shardId])
+    else {
+      const shardIds = errands.get(found.link)
+      if (shardIds) shardIds.push(shardId)
+      else errands.set(found.link, [shardId])
+    }
   }
   const limit = AbortSignal.any([signal, AbortSignal.timeout(errand.withinMs + ANSWER_MS)])
   await Promise.all(
     [...errands].map(async ([link, shardIds]) => {
       const { payload, withinMs } = errand
       const answer = link.judged(await link.ref.port.send({ shardIds, payload, withinMs }, limit))
-      for (const delivery of deliveriesOf(answer, shardIds, link.ref.name)) outcomes.set(delivery.shardId, delivery)
+      const asked = new Set(shardIds)
+      for (const delivery of deliveriesOf(answer, shardIds, link.ref.name))
+        if (asked.has(delivery.shardId)) outcomes.set(delivery.shardId, brief(delivery))
     }),
   )
   return errand.shardIds.map((shardId) => outcomes.get(shardId) ?? unknown(shardId, 'its worker did not name it'))
@@ -90,6 +97,12 @@ function deliveriesOf(
   if (code === 'UNKNOWN') return shardIds.map((shardId) => unknown(shardId, message))
   return shardIds.map((shardId) => ({ shardId, sent: false, code, message: `The worker ${worker}: ${message}` }))
 }
+
+/** A worker's text is as long as it likes, and there is one for each shard. */
+const brief = (delivery: Delivery): Delivery =>
+  delivery.sent || delivery.message.length <= MAX_FOREIGN_TEXT
+    ? delivery
+    : { ...delivery, message: delivery.message.slice(0, MAX_FOREIGN_TEXT) }
 
 const unknown = (shardId: number, reason: string): Delivery => ({
   ...{ shardId, sent: false, code: 'UNKNOWN' },

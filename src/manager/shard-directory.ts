@@ -37,6 +37,24 @@ export interface ShardStanding {
   readonly closeReason: string | undefined
 }
 
+/** A worker, and the round trips of the shards that are connected on it, in milliseconds, in no order. */
+export interface WorkerCensus {
+  readonly ordinal: number
+  readonly name: string
+  readonly connected: boolean
+  readonly draining: boolean
+  /** Shards that it holds. */
+  readonly shards: number
+  readonly latencyMs: Float64Array
+}
+
+/** How many shards are in which state, and what each worker holds. */
+interface DirectoryCensus {
+  readonly states: Readonly<Partial<Record<ShardStanding['state'], number>>>
+  /** By ordinal. */
+  readonly workers: readonly WorkerCensus[]
+}
+
 /** Which worker holds which shard now, from what the workers say. Opens nothing and decides nothing. */
 export class ShardDirectory {
   readonly #options: DirectoryOptions
@@ -95,9 +113,32 @@ export class ShardDirectory {
     }
   }
 
-  /** Every shard, by its id; none as long as their number is not known. */
-  standings(): ShardStanding[] {
-    return Array.from({ length: this.totalShards ?? 0 }, (_, shardId) => this.standing(shardId))
+  /**
+   * Counts the shards of `totalShards`, and says what each worker holds. Yields after each `atOnce` records, so that
+   * 100,000 shards are not counted in one turn of the event loop; where nothing runs there is nothing to count.
+   */
+  *census(totalShards: number, atOnce: number): Generator<void, DirectoryCensus> {
+    const states: Partial<Record<ShardStanding['state'], number>> = {}
+    const workers: WorkerCensus[] = []
+    let placed = 0
+    let seen = 0
+    for (const link of [...this.workers].sort((a, b) => a.ref.ordinal - b.ref.ordinal)) {
+      const latencies: number[] = []
+      for (const record of link.view.shards.values()) {
+        if (++seen % atOnce === 0) yield
+        if (record.shardId >= totalShards || this.placeOf(record.shardId)?.link !== link) continue
+        placed++
+        states[record.state] = (states[record.state] ?? 0) + 1
+        if (isConnected({ link, record }) && record.rttMs !== undefined) latencies.push(record.rttMs)
+      }
+      const { ordinal, name } = link.ref
+      const { connected, draining, shards } = link.view
+      const latencyMs = Float64Array.from(latencies)
+      workers.push({ ordinal, name, connected, draining, shards: shards.size, latencyMs })
+    }
+    // What moves in between is counted twice, or not at all.
+    const unassigned = Math.max(0, totalShards - placed)
+    return { states: unassigned > 0 ? { ...states, Unassigned: unassigned } : states, workers }
   }
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { failure } from '../../../src/protocol/failures.ts'
 import { aRecord } from '../manager/a-link.ts'
-import { GUILD, notSent, PRESENCE, worlds } from './world.ts'
+import { GUILD, notSent, PRESENCE, SOUNDS, worlds } from './world.ts'
 
 const { start } = worlds()
 
@@ -62,7 +62,7 @@ describe('a payload', () => {
 
   it.each(['4', '99999'])('for shard %s of 4 is refused', async (shardId) => {
     const world = await start()
-    const { status, body } = await world.call('POST', `/shards/${shardId}/payloads`, { op: 31, d: {} })
+    const { status, body } = await world.call('POST', `/shards/${shardId}/payloads`, SOUNDS)
     expect({ status, body }).toEqual({
       status: 404,
       body: { code: 'NO_SUCH_SHARD', message: `There is no shard ${shardId}: the bot has shards 0 to 3.` },
@@ -70,20 +70,20 @@ describe('a payload', () => {
   })
 
   it.each(['-1', 'x', '1.5', '00'])('for shard %j is no request', async (shardId) => {
-    const { status, body } = await (await start()).call('POST', `/shards/${shardId}/payloads`, { op: 31, d: {} })
+    const { status, body } = await (await start()).call('POST', `/shards/${shardId}/payloads`, SOUNDS)
     expect({ status, path: body.errors[0].path }).toEqual({ status: 400, path: 'path.shardId' })
   })
 
   it.each(['-1', '65001', '1e3', ''])('that may wait %j ms is no request', async (withinMs) => {
     const world = await start()
-    const answer = await world.call('POST', `/shards/0/payloads?withinMs=${withinMs}`, { op: 31, d: {} })
+    const answer = await world.call('POST', `/shards/0/payloads?withinMs=${withinMs}`, SOUNDS)
     expect({ status: answer.status, path: answer.body.errors[0].path }).toEqual({ status: 400, path: 'query.withinMs' })
   })
 
   it('that found no room in time is a 429 in the words of Discord, which says when there is', async () => {
     const world = await start()
     world.send = async () => ({ ok: true, value: { results: [notSent(0, 'SEND_LIMITED', 12_345)] } })
-    const answer = await world.call('POST', '/shards/0/payloads', { op: 31, d: {} })
+    const answer = await world.call('POST', '/shards/0/payloads', SOUNDS)
     expect(answer.status).toBe(429)
     expect(answer.headers.get('retry-after')).toBe('13')
     expect(answer.body).toMatchObject({ code: 'SEND_LIMITED', retry_after: 12.345, global: false })
@@ -93,7 +93,7 @@ describe('a payload', () => {
     const world = await start()
     const codeWhen = async (send: typeof world.send) => {
       world.send = send
-      const { status, body } = await world.call('POST', '/shards/0/payloads', { op: 31, d: {} })
+      const { status, body } = await world.call('POST', '/shards/0/payloads', SOUNDS)
       return [status, body.code]
     }
     const refusedBy = (code: Parameters<typeof failure>[0]) => async () =>
@@ -126,7 +126,7 @@ describe('a payload', () => {
       method: 'POST',
       signal: caller.signal,
       headers: { authorization: 'Bearer the-key-of-bot', 'content-type': 'application/json' },
-      body: '{"op":31,"d":{}}',
+      body: JSON.stringify(SOUNDS),
     })
     await expect(call).rejects.toThrow()
     await withdrawn

@@ -1,7 +1,9 @@
+import { pino } from 'pino'
 import { Counter, Registry } from 'prom-client'
 import { request } from 'undici'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type HealthServer, startHealthServer } from '../../../operator/kube/health.ts'
+import { systemClock } from '../../../src/support/clock.ts'
 
 const open: HealthServer[] = []
 afterEach(async () => {
@@ -18,6 +20,7 @@ async function server(extra: { metricsPort?: number; synced?: () => string | und
     live: { loop: () => undefined },
     ready: { pods: extra.synced ?? (() => undefined), leases: () => undefined },
     registry,
+    ...{ clock: systemClock, random: Math.random, logger: pino({ level: 'silent' }) },
   })
   open.push(started)
   return started

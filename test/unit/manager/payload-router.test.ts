@@ -116,10 +116,8 @@ describe('standings', () => {
     expect(directory().standing(0)).toMatchObject({ identifiedAt: -500, latencyMs: 41, state: 'Connected' })
   })
 
-  it('has a row for each shard, also for those that nobody holds', () => {
+  it('has one for each shard, also for those that nobody holds', () => {
     add(0, [[0]])
-    const all = directory().standings()
-    expect(all.map(({ shardId }) => shardId)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
-    expect(all[9]).toMatchObject({ state: 'Unassigned', worker: undefined })
+    expect(directory().standing(9)).toMatchObject({ shardId: 9, state: 'Unassigned', worker: undefined })
   })
 })
