@@ -1,25 +1,29 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createServer, type WorkerServer } from '../../../sharder/server.ts'
+import { FROM_MANAGER } from '../../../src/limits.ts'
 import type { Command } from '../../../src/protocol/commands.ts'
 import { FAILURE_STATUS, type FailureCode, failure, failureSchema } from '../../../src/protocol/failures.ts'
-import { MAX_REQUEST_BYTES } from '../../../src/protocol/limits.ts'
 import { createLogger } from '../../../src/support/logger.ts'
 import { until } from '../../support/sharder.ts'
+import { VirtualClock } from '../../support/virtual-clock.ts'
 
 const headers = { authorization: 'the key' }
 let app: WorkerServer
 let base: string
 let key: string
+let clock: VirtualClock
 let handled: { command: Command; signal: AbortSignal }[]
 let handle: (command: Command, signal: AbortSignal) => ReturnType<Parameters<typeof createServer>[0]['handle']>
 let healthy: boolean
 
 beforeEach(async () => {
   key = 'the key'
+  clock = new VirtualClock()
   handled = []
   healthy = true
   handle = async () => ({ ok: true, body: { released: [], sessions: [] } })
   app = createServer({
+    clock,
     logger: createLogger('test', 'silent'),
     key: async () => key,
     handle(command, signal) {
@@ -128,7 +132,7 @@ describe('commands', () => {
   })
 
   it('answers 413 to a body that is too large', async () => {
-    const answer = await post(`{"type":"${'x'.repeat(MAX_REQUEST_BYTES)}"}`)
+    const answer = await post(`{"type":"${'x'.repeat(FROM_MANAGER.bodyBytes)}"}`)
     expect(answer.statusCode).toBe(413)
     expect(failureSchema.parse(answer.json()).code).toBe('TOO_LARGE')
   })
@@ -168,6 +172,8 @@ describe('the other routes', () => {
       expect([url, (await ask({ url })).statusCode]).toEqual([url, 200])
     }
     healthy = false
+    expect((await ask({ url: '/healthz' })).statusCode).toBe(200)
+    await clock.advance(FROM_MANAGER.probeKeptMs)
     expect((await ask({ url: '/healthz' })).statusCode).toBe(503)
   })
 
