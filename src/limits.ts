@@ -82,3 +82,17 @@ export const FROM_MANAGER = {
   /** Probes of workers are answered with what was found at most so long ago. */
   probeKeptMs: SECOND,
 } as const
+
+/** What Discord's gateway sends, or who stands in its place. */
+export const FROM_GATEWAY = {
+  /** A payload, inflated or not: a GUILD_CREATE of the largest guilds is a few MB. */
+  payloadBytes: 64 * MB,
+  /** All messages of a thread's shards that are unfinished, and what is being inflated: one of the longest payloads. */
+  threadBytes: 64 * MB,
+  /** Each of a frame, a fragmented message and an unfinished payload may have this besides: usual ones need no more. */
+  allowanceBytes: 64 * KB,
+  /** Headers of the answer to the upgrade: real ones have 1 KB. */
+  upgradeHeaderBytes: 16 * KB,
+  /** zstd: Discord's frames declare a window of 256 KB (2^18); one of more than 8 MB (2^23) is refused. */
+  zstdWindowLog: 23,
+} as const
