@@ -4,7 +4,7 @@ import { StateBoard } from '../../../sharder/state-board.ts'
 import type { ThreadCalls } from '../../../sharder/thread-wire.ts'
 import { ThreadDied, type ThreadPool } from '../../../sharder/threads.ts'
 import { GatewayWorker } from '../../../sharder/worker.ts'
-import { epochOf } from '../../../src/domain/epoch.ts'
+import { epochOf, firstTermAt } from '../../../src/domain/epoch.ts'
 import type { AssignShards, Command } from '../../../src/protocol/commands.ts'
 import type { Session } from '../../../src/protocol/session.ts'
 import { createLogger } from '../../../src/support/logger.ts'
@@ -130,7 +130,39 @@ describe('epochs', () => {
   })
 })
 
+describe('an epoch that no leader can have yet', () => {
+  it.each([Number.MAX_SAFE_INTEGER, epochOf(firstTermAt(new Date('2027-01-01')), 1)])(
+    'is neither obeyed nor kept: the leader of now is heard after it (%d)',
+    async (epoch) => {
+      const leader = epochOf(firstTermAt(clock.date()), 1)
+      for (const command of [assign(epoch), { type: 'RELEASE_SHARDS', epoch, shardIds: [2] }] as const)
+        expect(await worker.handle(command, never)).toMatchObject({ ok: false, failure: { code: 'BAD_REQUEST' } })
+      expect(await identify(2, epoch)).toMatchObject({ ok: false, failure: { code: 'BAD_REQUEST' } })
+      expect([worker.epoch, saves, heldIds()]).toEqual([0, [], [[], []]])
+      expect(await worker.handle(assign(leader), never)).toMatchObject({ ok: true })
+    },
+  )
+
+  it('is obeyed on by a worker that has obeyed it, whatever its clock says by now', async () => {
+    const leader = epochOf(firstTermAt(clock.date()), 1)
+    await worker.handle(assign(leader), never)
+    clock.setWall(Date.UTC(2021, 0, 1))
+    expect(await worker.handle(assign(leader + 1), never)).toMatchObject({ ok: true })
+  })
+})
+
 describe('the range', () => {
+  it('leaves out all that is withheld, in whatever order, twice or empty', async () => {
+    const withhold = [
+      { first: 5, last: 5 },
+      { first: 9, last: 8 },
+      { first: 2, last: 3 },
+      { first: 3, last: 3 },
+    ]
+    await worker.handle(assign(1, { withhold }), never)
+    expect(heldIds()).toEqual([[4], []])
+  })
+
   it('decides who may be identified', async () => {
     expect(await identify(2)).toMatchObject({ ok: false, failure: { code: 'NOT_ASSIGNED', status: 422 } })
     await worker.handle(assign(1, { withhold: [{ first: 4, last: 5 }] }), never)
