@@ -66,6 +66,7 @@ export async function startSharder(settings: WorkerSettings, logger: Logger): Pr
   const readers = new StateReaders(board, clock)
   const metrics = new MainMetrics(board, worker, readers)
   const server = createServer({
+    clock,
     logger,
     key: () => key.text(),
     handle: (command, signal) => worker.handle(command, signal),

@@ -1,16 +1,20 @@
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Writable } from 'node:stream'
+import { FROM_MANAGER } from '../src/limits.ts'
 import type { Command } from '../src/protocol/commands.ts'
 import { type Failure, failure } from '../src/protocol/failures.ts'
-import { MAX_REQUEST_BYTES } from '../src/protocol/limits.ts'
 import { authorizationMatches } from '../src/support/authorization.ts'
+import type { Clock } from '../src/support/clock.ts'
 import type { Logger } from '../src/support/logger.ts'
 import { parseCommand } from './command-body.ts'
+import { type ConnectionLimits, Connections } from './connections.ts'
+import { keptAnswer } from './kept-answer.ts'
 import { type OnePortOptions, takeTls } from './one-port.ts'
 import type { Reply } from './worker.ts'
 
 export interface ServerOptions {
+  readonly clock: Clock
   readonly logger: Logger
   /** The key that every route but the probes wants, as it is now. */
   readonly key: () => Promise<string>
@@ -24,6 +28,8 @@ export interface ServerOptions {
   /** It serves TLS as well. */
   readonly tls?: Omit<OnePortOptions, 'logger'>
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>
+  /** Default: SERVERS of src/limits.ts. */
+  readonly limits?: ConnectionLimits
 }
 
 /** The HTTP server of a worker. */
@@ -35,23 +41,30 @@ export interface WorkerServer {
   close(): Promise<void>
 }
 
-/** What is read on of a body that is too large, so that the client gets to read why. Bytes. */
-const MOST_DISCARDED = 4 * MAX_REQUEST_BYTES
-
 /**
  * The seed guide's identify endpoint: commands by `POST` on any path, the state of the shards, probes.
  * On node:http alone: four routes need no router, and a web framework costs every pod 12 MB (measured).
  */
 export function createServer(options: ServerOptions): WorkerServer {
   const authorized = keyCheck(options.key)
+  const routes = { ...options, ...keptProbes(options) }
   const server = createHttpServer((request, response) => {
-    answer(request, response, options, authorized).catch((error: unknown) => {
+    connections.seen(request)
+    answer(request, response, routes, async (given) => {
+      const known = await authorized(given)
+      if (known) connections.trusted(request)
+      return known
+    }).catch((error: unknown) => {
+      // Whoever sent half a request and left knows it.
+      if (request.destroyed && !request.complete) return
       options.logger.error({ err: error }, 'a request failed')
       if (response.headersSent) response.destroy()
       else refuse(response, failure('INTERNAL', error instanceof Error ? error.message : String(error)))
     })
   })
   const tls = options.tls && takeTls(server, { ...options.tls, logger: options.logger })
+  // After it: a connection counts from its first moment, before it has said whether it speaks TLS.
+  const connections = new Connections(server, options.limits)
   return {
     listen: (address) => listen(server, address),
     get port() {
@@ -76,6 +89,12 @@ function listen(server: Server, { host, port }: { readonly host: string; readonl
   })
 }
 
+/** Strangers may ask the probes as often as they like: each is worked out once at a time, and once a second. */
+function keptProbes({ clock, healthy, metrics }: ServerOptions): Pick<ServerOptions, 'healthy' | 'metrics'> {
+  const { probeKeptMs } = FROM_MANAGER
+  return { healthy: keptAnswer(clock, probeKeptMs, healthy), metrics: keptAnswer(clock, probeKeptMs, metrics) }
+}
+
 type Authorized = (given: string | undefined) => Promise<boolean>
 
 async function answer(
@@ -85,7 +104,9 @@ async function answer(
   authorized: Authorized,
 ): Promise<void> {
   const { method = 'GET' } = request
-  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://worker')
+  const url = URL.parse(request.url ?? '/', 'http://worker')
+  if (url === null) return refuse(response, failure('UNKNOWN_TYPE', 'Unknown request received.'), request)
+  const { pathname, searchParams } = url
   if (method === 'GET' && (await probe(pathname, response, options))) return
   if (!(await authorized(request.headers.authorization))) {
     const message = 'Invalid authorization key.'
@@ -116,7 +137,7 @@ async function probe(path: string, response: ServerResponse, options: ServerOpti
 async function command(request: IncomingMessage, response: ServerResponse, options: ServerOptions): Promise<void> {
   const body = await bodyOf(request)
   if (body === undefined)
-    return refuse(response, failure('TOO_LARGE', `the body is larger than ${MAX_REQUEST_BYTES} bytes.`), request)
+    return refuse(response, failure('TOO_LARGE', `the body is larger than ${FROM_MANAGER.bodyBytes} bytes.`), request)
   const parsed = parseCommand(body)
   if (!parsed.ok) return refuse(response, parsed.failure)
   const reply = await options.handle(parsed.command, hangUp(response))
@@ -128,12 +149,12 @@ async function command(request: IncomingMessage, response: ServerResponse, optio
 async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
   const parts: Buffer[] = []
   let size = 0
-  for await (const part of request as AsyncIterable<Buffer>) {
+  for await (const part of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     size += part.length
-    if (size > MOST_DISCARDED) return undefined
-    if (size <= MAX_REQUEST_BYTES) parts.push(part)
+    if (size > FROM_MANAGER.bodyBytes) return undefined
+    parts.push(part)
   }
-  return size <= MAX_REQUEST_BYTES ? Buffer.concat(parts).toString('utf8') : undefined
+  return Buffer.concat(parts).toString('utf8')
 }
 
 /** Compares in constant time; the hash of the key is made once, not for each request. */
@@ -159,10 +180,31 @@ function hangUp(response: ServerResponse): AbortSignal {
   return gone.signal
 }
 
-/** `unread`: a request whose body nobody read; what is left of it is thrown away, so that the answer gets through. */
+/**
+ * `unread`: a request whose body nobody read to its end. Its connection ends with it: the rest of the body would have to
+ * be read before the next request. Some of it is read nonetheless, because a client that is cut off while it writes
+ * does not get to read why.
+ */
 function refuse(response: ServerResponse, body: Failure, unread?: IncomingMessage): void {
-  send(response, body.status, 'application/json; charset=utf-8', JSON.stringify(body))
-  unread?.resume()
+  const text = JSON.stringify(body)
+  const type = 'application/json; charset=utf-8'
+  if (unread === undefined || unread.complete) {
+    send(response, body.status, type, text)
+    return
+  }
+  response.writeHead(body.status, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(text),
+    connection: 'close',
+  })
+  response.write(text)
+  let discarded = 0
+  unread.on('data', (part: Buffer) => {
+    discarded += part.length
+    if (discarded > FROM_MANAGER.discardedBytes) response.end()
+  })
+  unread.once('end', () => response.end())
+  unread.resume()
 }
 
 function send(response: ServerResponse, status: number, type: string, text: string): void {

@@ -1,6 +1,6 @@
 import type { MetricObject } from 'prom-client'
 import { gatewayUrlProblem } from '../src/domain/gateway-host.ts'
-import { contains, shardsOf } from '../src/domain/ranges.ts'
+import { contains, shardsOutside } from '../src/domain/ranges.ts'
 import type {
   Assigned,
   AssignShards,
@@ -56,7 +56,7 @@ export class GatewayWorker {
 
   constructor(options: GatewayWorkerOptions) {
     this.#options = options
-    this.#gate = new EpochGate(options.epoch)
+    this.#gate = new EpochGate(options.clock, options.epoch)
   }
 
   /** The newest epoch that was heard: what is older is refused, by the next process of this pod too. */
@@ -190,7 +190,7 @@ export class GatewayWorker {
     if (elsewhere !== undefined) return refused('BAD_REQUEST', `no shard connects there: ${elsewhere}.`)
     board.setHead({ assignment: { totalShards, first, last, withhold, gateway } })
     const sent = new Map(command.sessions.map((session) => [session.shardId, session]))
-    const free = [...shardsOf({ first, last })].filter((s) => !withhold.some((range) => contains(range, s)))
+    const free = [...shardsOutside({ first, last }, withhold)]
     await this.#give(free, totalShards, sent, 'handover')
     logger.info({ epoch, first, last, totalShards, sessions: sent.size }, 'took an assignment')
     return { ok: true, body: { assigned: true, epoch, first, last } }

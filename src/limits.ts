@@ -265,3 +265,43 @@ export const FROM_PROBES = {
   /** A connection without a byte. */
   silenceMs: 60 * SECOND,
 } as const
+
+/**
+ * Commands to a worker: from the manager, or from whoever has its key. Largest is ASSIGN_SHARDS: 5,000 sessions of the
+ * longest ids and URLs have 7 MB, of real ones 1.2 MB.
+ */
+export const FROM_MANAGER = {
+  bodyBytes: 8 * MB,
+  /** Every other command: 100,000 shard ids and a payload of 4 KB have 0.7 MB. */
+  smallBodyBytes: MB,
+  /** Of a body that is refused so much is read on, so that whoever sends it gets to read why. */
+  discardedBytes: 32 * MB,
+  /** Commands need 5, a presence with all that Discord knows 8; the rest is room for what Discord adds. */
+  depth: 32,
+  /** A range: `spec.shardsPerWorker` is at most 5,000, and the spec's rules keep every range within it. */
+  rangeShards: 5_000,
+  /** Shards that may be named at once: a worker that gives up one whole range while it has another holds two. */
+  heldShards: 2 * 5_000,
+  /** The manager joins neighbours, so that a range of 5,000 has 2,500 gaps at most; twice that. */
+  withheldRanges: 5_000,
+  /** A gateway version: Discord has 10. */
+  gatewayVersion: 1_000,
+  /** A slot lies at most so far ahead. */
+  slotMs: MINUTE,
+  /** Probes of workers are answered with what was found at most so long ago. */
+  probeKeptMs: SECOND,
+} as const
+
+/** What Discord's gateway sends, or who stands in its place. */
+export const FROM_GATEWAY = {
+  /** A payload, inflated or not: a GUILD_CREATE of the largest guilds is a few MB. */
+  payloadBytes: 64 * MB,
+  /** All messages of a thread's shards that are unfinished, and what is being inflated: one of the longest payloads. */
+  threadBytes: 64 * MB,
+  /** Each of a frame, a fragmented message and an unfinished payload may have this besides: usual ones need no more. */
+  allowanceBytes: 64 * KB,
+  /** Headers of the answer to the upgrade: real ones have 1 KB. */
+  upgradeHeaderBytes: 16 * KB,
+  /** zstd: Discord's frames declare a window of 256 KB (2^18); one of more than 8 MB (2^23) is refused. */
+  zstdWindowLog: 23,
+} as const

@@ -1,5 +1,6 @@
 import type { Transform } from 'node:stream'
 import { constants, createInflate, createZstdDecompress, type Zlib } from 'node:zlib'
+import { FROM_GATEWAY } from '../../src/limits.ts'
 import type { GatewayOptions } from '../../src/protocol/commands.ts'
 
 /** Tells where a payload ends among the messages of a compressed stream. */
@@ -41,8 +42,6 @@ const zlib: Codec = {
 
 /** A block of zstd (RFC 8878, section 3.1.1.2.4) comes out as a whole or not at all. */
 const BLOCK_BYTES = 128 * 1024
-/** Discord's frames declare a window of 256 KB (2^18). One that asks for more than 8 MB of memory is refused. */
-const LARGEST_WINDOW_LOG = 23
 
 const zstd: Codec = {
   name: 'zstd',
@@ -50,7 +49,7 @@ const zstd: Codec = {
   flush: constants.ZSTD_e_continue,
   surelyWhole: BLOCK_BYTES,
   open: (chunkSize) =>
-    createZstdDecompress({ chunkSize, params: { [constants.ZSTD_d_windowLogMax]: LARGEST_WINDOW_LOG } }),
+    createZstdDecompress({ chunkSize, params: { [constants.ZSTD_d_windowLogMax]: FROM_GATEWAY.zstdWindowLog } }),
   /** One payload is one message; there is no mark. */
   end: () => ({ reachedBy: () => true }),
 }

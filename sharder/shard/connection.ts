@@ -1,7 +1,8 @@
+import { FROM_GATEWAY } from '../../src/limits.ts'
 import type { Clock } from '../../src/support/clock.ts'
 import type { Codec } from './codec.ts'
 import { type FaultReason, faultReason, GatewayFault } from './gateway-fault.ts'
-import { createInflater, type Inflater, MAX_PAYLOAD_BYTES, type OnPayload } from './inflater.ts'
+import { createInflater, type Inflater, type OnPayload } from './inflater.ts'
 import { WebSocketClient } from './websocket/client.ts'
 import { CloseCode, type FrameError } from './websocket/protocol.ts'
 
@@ -49,7 +50,7 @@ export class Connection {
       url,
       clock,
       handshakeTimeoutMs,
-      maxBytes: MAX_PAYLOAD_BYTES,
+      maxBytes: FROM_GATEWAY.payloadBytes,
       onOpen: () => this.#opened(),
       onMessage: inflater
         ? (bytes, from, to, binary) => (binary ? inflater.write(bytes, from, to) : payload(bytes, from, to))

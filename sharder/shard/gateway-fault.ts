@@ -2,7 +2,7 @@
 export type FaultReason =
   /** A WebSocket frame breaks RFC 6455. */
   | 'frame'
-  /** A payload is longer than MAX_PAYLOAD_BYTES, inflated or not. */
+  /** A payload is too long, inflated or not, or the thread's shards together hold too much of what is unfinished. */
   | 'size'
   /** The compressed stream is corrupt, or has ended. */
   | 'compression'

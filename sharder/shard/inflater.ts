@@ -1,10 +1,9 @@
 import type { Transform } from 'node:stream'
 import type { Zlib } from 'node:zlib'
+import { FROM_GATEWAY } from '../../src/limits.ts'
 import type { Codec } from './codec.ts'
 import { GatewayFault } from './gateway-fault.ts'
-
-/** Longest payload that is taken, inflated or not, in bytes: a GUILD_CREATE of the largest guilds is a few MB. */
-export const MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
+import { TOO_MUCH_HELD, threadMemory } from './memory-budget.ts'
 
 /** Takes whole payloads: bytes [from, to) are valid during the call only. */
 export type OnPayload = (bytes: Buffer, from: number, to: number) => void
@@ -30,6 +29,8 @@ interface Native {
 }
 
 const SCRATCH_BYTES = 512 * 1024
+/** Memory of more than this is given back after the message that needed it. Only what is beyond it counts as held. */
+const KEPT_BYTES = 8 * SCRATCH_BYTES
 /** Shared by all connections of a thread: inflating is synchronous, so that one memory serves them in turn. */
 let scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
 
@@ -78,19 +79,20 @@ class NativeInflater implements Inflater {
     try {
       const end = this.#inflate(bytes, from, to)
       const whole = this.#end.reachedBy(bytes, from, to)
-      if (!whole) this.#held = Buffer.from(scratch.subarray(0, end))
-      else if (joined || end > this.#codec.surelyWhole || end === 0) checkWhole(scratch, end, this.#codec)
+      this.#hold(whole ? 0 : end)
+      if (whole && (joined || end > this.#codec.surelyWhole || end === 0)) checkWhole(scratch, end, this.#codec)
       if (whole) this.#onPayload(scratch, 0, end)
     } catch (error) {
       this.#over = true
+      this.#hold(0)
       this.#onError(error as Error)
     }
-    if (scratch.length > 8 * SCRATCH_BYTES) scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
+    if (scratch.length > KEPT_BYTES) shrink()
   }
 
   close(): void {
     this.#over = true
-    this.#held = undefined
+    this.#hold(0)
     this.#stream.close()
   }
 
@@ -118,17 +120,31 @@ class NativeInflater implements Inflater {
   #takeHeld(): number {
     const held = this.#held
     if (held === undefined) return 0
-    this.#held = undefined
     while (scratch.length < held.length) grow(0)
     return held.copy(scratch)
+  }
+
+  /** Keeps the first `bytes` of `scratch` for the next message, instead of what was kept until now. */
+  #hold(bytes: number): void {
+    const had = this.#held?.length ?? 0
+    if (had === bytes) return
+    if (!threadMemory.change(had, bytes)) throw tooMuch()
+    this.#held = bytes === 0 ? undefined : Buffer.from(scratch.subarray(0, bytes))
   }
 }
 
 function grow(used: number): void {
-  if (scratch.length >= MAX_PAYLOAD_BYTES) throw tooLarge()
-  const larger = Buffer.allocUnsafeSlow(scratch.length * 2)
+  if (scratch.length >= FROM_GATEWAY.payloadBytes) throw tooLarge()
+  const size = scratch.length * 2
+  if (size > KEPT_BYTES && !threadMemory.change(scratch.length, size)) throw tooMuch()
+  const larger = Buffer.allocUnsafeSlow(size)
   scratch.copy(larger, 0, 0, used)
   scratch = larger
+}
+
+function shrink(): void {
+  threadMemory.change(scratch.length, KEPT_BYTES)
+  scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
 }
 
 /**
@@ -147,7 +163,8 @@ function checkWhole(bytes: Buffer, length: number, { name }: Codec): void {
 const corrupt = (name: string, cause: unknown) =>
   new GatewayFault('compression', `the ${name} stream is corrupt`, { cause })
 const ended = (name: string) => new GatewayFault('compression', `the ${name} stream has ended`)
-const tooLarge = () => new GatewayFault('size', `a payload inflates to more than ${MAX_PAYLOAD_BYTES} bytes`)
+const tooLarge = () => new GatewayFault('size', `a payload inflates to more than ${FROM_GATEWAY.payloadBytes} bytes`)
+const tooMuch = () => new GatewayFault('size', TOO_MUCH_HELD)
 
 /** The same on node:zlib's public streams, for a Node that looks different inside. Payloads come a moment later. */
 export const createStreamInflater: InflaterFactory = (codec, onPayload, onError) => {
@@ -157,24 +174,33 @@ export const createStreamInflater: InflaterFactory = (codec, onPayload, onError)
   let messages = 0
   let over = false
   const end = codec.end()
+  const forget = () => {
+    threadMemory.change(size, 0)
+    parts = []
+    size = 0
+  }
   const fail = (error: Error) => {
     if (over) return
     over = true
-    parts = []
+    forget()
     onError(error)
   }
   stream.on('error', (cause) => fail(corrupt(codec.name, cause)))
   stream.on('end', () => fail(ended(codec.name)))
   stream.on('data', (part: Buffer) => {
-    size += part.length
-    if (size > MAX_PAYLOAD_BYTES) fail(tooLarge())
-    else if (!over) parts.push(part)
+    if (over) return
+    const larger = size + part.length
+    if (larger > FROM_GATEWAY.payloadBytes) fail(tooLarge())
+    else if (threadMemory.change(size, larger)) {
+      size = larger
+      parts.push(part)
+    } else fail(tooMuch())
   })
   const payload = () => {
     const all = Buffer.concat(parts, size)
     const joined = messages > 1
-    parts = []
-    size = messages = 0
+    forget()
+    messages = 0
     if (joined || all.length > codec.surelyWhole || all.length === 0) checkWhole(all, all.length, codec)
     onPayload(all, 0, all.length)
   }
@@ -194,6 +220,7 @@ export const createStreamInflater: InflaterFactory = (codec, onPayload, onError)
     },
     close() {
       over = true
+      forget()
       stream.close()
     },
   }

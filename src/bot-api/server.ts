@@ -3,10 +3,10 @@ import { FROM_BOTS, SERVERS } from '../limits.ts'
 import type { Clock } from '../support/clock.ts'
 import { shareConnections } from '../support/connection-shares.ts'
 import { httpServer } from '../support/http-server.ts'
+import { nestsWithin } from '../support/json-depth.ts'
 import type { Logger } from '../support/logger.ts'
 import { Authorization } from './authorization.ts'
 import { ApiError, invalidRequest } from './errors.ts'
-import { nestedDeeperThan } from './json-depth.ts'
 import { MembersLimit } from './members-limit.ts'
 import { openApiDocument } from './openapi.ts'
 import { refusalOf } from './refusals.ts'
@@ -98,7 +98,7 @@ class Server {
     const parse = app.getDefaultJsonParser('error', 'error')
     app.removeAllContentTypeParsers()
     app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
-      if (!nestedDeeperThan(body, FROM_BOTS.jsonDepth)) return parse(request, body, done)
+      if (nestsWithin(body, FROM_BOTS.jsonDepth)) return parse(request, body, done)
       done(tooDeep())
     })
     return app

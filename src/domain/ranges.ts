@@ -35,6 +35,29 @@ export function* shardsOf(range: Range): Generator<number> {
   for (let shardId = range.first; shardId <= range.last; shardId++) yield shardId
 }
 
+/** The fewest ranges that hold the same shards as these, ascending; empty ones are left out. n log n in their number. */
+export function mergedRanges(ranges: Iterable<Range>): Range[] {
+  const sorted = [...ranges].filter(({ first, last }) => first <= last).sort((a, b) => a.first - b.first)
+  const merged: { first: number; last: number }[] = []
+  for (const { first, last } of sorted) {
+    const open = merged.at(-1)
+    if (open && first <= open.last + 1) open.last = Math.max(open.last, last)
+    else merged.push({ first, last })
+  }
+  return merged
+}
+
+/** Every shard id of the range that none of `without` contains, ascending. Linear once `without` is sorted. */
+export function* shardsOutside(range: Range, without: Iterable<Range>): Generator<number> {
+  let next = range.first
+  for (const { first, last } of mergedRanges(without)) {
+    if (first > range.last) break
+    yield* shardsOf({ first: next, last: first - 1 })
+    next = Math.max(next, last + 1)
+  }
+  yield* shardsOf({ first: next, last: range.last })
+}
+
 /** The fewest ranges that hold exactly these shards, ascending. */
 export function rangesFrom(shardIds: Iterable<number>): Range[] {
   const sorted = [...new Set(shardIds)].sort((a, b) => a - b)

@@ -2,6 +2,7 @@ import { readFileSync, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { Registry } from 'prom-client'
 import type { BotApi } from '../bot-api/bot-api.ts'
+import { firstTermAt } from '../domain/epoch.ts'
 import { workerAgent } from '../manager/http-worker.ts'
 import { Lanes } from '../manager/lanes.ts'
 import { createManagerMetrics } from '../manager/metrics.ts'
@@ -129,7 +130,7 @@ class Runner {
       directory,
       sessionsFolder,
       metrics: createManagerMetrics(new Registry()),
-      term: Math.floor(clock.date().getTime() / 60_000) % 80_000_000,
+      term: firstTermAt(clock.date()),
       onTrouble: (message) => display.say(message),
     }
   }

@@ -1,11 +1,12 @@
 import { z } from 'zod'
-import { MAX_SHARDS } from '../limits.ts'
+import { FROM_MANAGER, MAX_SHARDS } from '../limits.ts'
 import { ago, anyEpoch, anyShardId } from './bounded.ts'
 import { MAX_SLOT_MS } from './limits.ts'
 import { sendPayload } from './send-payload.ts'
 import { sessionSchema } from './session.ts'
 
-const shardId = z.int().min(0).max(1_000_000)
+const shardId = z.int().min(0).max(MAX_SHARDS)
+const lastShard = z.int().min(-1).max(MAX_SHARDS)
 
 /**
  * Orders the managers of one ShardCluster: a worker refuses a command whose epoch is older than the newest it saw.
@@ -17,7 +18,7 @@ const epoch = z.int().min(0)
 export const gatewayOptionsSchema = z.object({
   /** From /gateway/bot. Identify goes here; resume goes to the session's own URL. */
   url: z.url({ protocol: /^wss?$/, message: 'must be a ws:// or wss:// URL' }),
-  version: z.int().min(1),
+  version: z.int().min(1).max(FROM_MANAGER.gatewayVersion),
   /** The bit field of https://discord.com/developers/docs/events/gateway#gateway-intents */
   intents: z.int().min(0),
   compression: z.enum(['None', 'ZlibStream', 'ZstdStream']),
@@ -27,8 +28,13 @@ export type GatewayOptions = z.infer<typeof gatewayOptionsSchema>
 
 /** Shards `first` to `last`, both included. `last` = `first - 1` is an empty range. */
 export const rangeSchema = z
-  .object({ first: shardId, last: z.int().min(-1).max(1_000_000) })
+  .object({ first: shardId, last: lastShard })
   .refine((range) => range.last >= range.first - 1, { message: 'last must not be below first - 1' })
+
+/** What a worker may be given: a range of the bot's shards, no larger than `spec.shardsPerWorker` may be. */
+function assignable({ first, last, totalShards }: { first: number; last: number; totalShards: number }): boolean {
+  return last >= first - 1 && last < totalShards && last - first < FROM_MANAGER.rangeShards
+}
 
 /**
  * The seed guide's command: open the shard's connection and IDENTIFY.
@@ -47,22 +53,27 @@ const identifyShard = z.object({
  * the others wait for IDENTIFY_SHARD. Shards in `withhold` still live elsewhere and are not touched yet.
  * Shards outside the range that the worker holds go on until RELEASE_SHARDS names them: nothing else closes a shard.
  */
-const assignShards = z.object({
-  type: z.literal('ASSIGN_SHARDS'),
-  epoch,
-  totalShards: z.int().min(1).max(1_000_000),
-  first: shardId,
-  last: z.int().min(-1).max(1_000_000),
-  withhold: z.array(rangeSchema).max(10_000).default([]),
-  gateway: gatewayOptionsSchema,
-  sessions: z.array(sessionSchema).max(1_000_000).default([]),
-})
+const assignShards = z
+  .object({
+    type: z.literal('ASSIGN_SHARDS'),
+    epoch,
+    totalShards: z.int().min(1).max(MAX_SHARDS),
+    first: shardId,
+    last: lastShard,
+    withhold: z.array(rangeSchema).max(FROM_MANAGER.withheldRanges).default([]),
+    gateway: gatewayOptionsSchema,
+    sessions: z.array(sessionSchema).max(FROM_MANAGER.heldShards).default([]),
+  })
+  .refine(assignable, {
+    path: ['last'],
+    message: `first to last must be a range of at most ${FROM_MANAGER.rangeShards} of totalShards`,
+  })
 
 /** Close these shards with a 4000-range code, wait until the sinks confirmed what was read, answer with the sessions. */
 const releaseShards = z.object({
   type: z.literal('RELEASE_SHARDS'),
   epoch,
-  shardIds: z.array(shardId).max(1_000_000),
+  shardIds: z.array(shardId).max(FROM_MANAGER.heldShards),
 })
 
 /** Everything the manager says to a worker: the body of `POST /`. */

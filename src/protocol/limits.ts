@@ -1,8 +1,7 @@
-/** Requests beyond this many bytes are refused with 413: 5,000 sessions of about 250 bytes fit five times. */
-export const MAX_REQUEST_BYTES = 8 * 1024 * 1024
+import { FROM_MANAGER } from '../limits.ts'
 
 /** The manager sends a slot at most this far ahead, in milliseconds. */
-export const MAX_SLOT_MS = 60_000
+export const MAX_SLOT_MS = FROM_MANAGER.slotMs
 
 /** State changes of a worker's shards are gathered this long before they are streamed, in milliseconds. */
 export const STATE_GATHER_MS = 20

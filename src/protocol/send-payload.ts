@@ -20,7 +20,7 @@ export const MAX_SEND_WAIT_MS = 65_000
 export const payloadSchema = z.object({ op: z.int(), d: z.record(z.string(), z.unknown()) })
 export type Payload = z.infer<typeof payloadSchema>
 
-const shardId = z.int().min(0).max(1_000_000)
+const shardId = z.int().min(0).max(MAX_SHARDS)
 
 /**
  * Send one payload on each of these shards, within `withinMs`. A request that is closed takes back what was not sent.
@@ -28,7 +28,7 @@ const shardId = z.int().min(0).max(1_000_000)
  */
 export const sendPayload = z.object({
   type: z.literal('SEND_PAYLOAD'),
-  shardIds: z.array(shardId).min(1).max(100_000),
+  shardIds: z.array(shardId).min(1).max(MAX_SHARDS),
   payload: payloadSchema,
   /** How long it may wait for the shard's send limit, in milliseconds. */
   withinMs: z.number().min(0).max(MAX_SEND_WAIT_MS).default(0),

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { type IncomingMessage, request } from 'node:http'
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
+import { FROM_GATEWAY } from '../../../src/limits.ts'
 
 /** From RFC 6455, section 1.3. */
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
@@ -26,6 +27,7 @@ export function upgrade(socket: Socket, url: URL, onDone: (result: Buffer | Erro
   const key = randomBytes(16).toString('base64')
   const asked = request({
     createConnection: () => wire,
+    maxHeaderSize: FROM_GATEWAY.upgradeHeaderBytes,
     path: url.pathname + url.search,
     headers: {
       host: url.host,

@@ -3,8 +3,8 @@ import { connect } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { errorSchema } from '../../../src/bot-api/errors.ts'
-import { nestedDeeperThan } from '../../../src/bot-api/json-depth.ts'
 import { FROM_BOTS } from '../../../src/limits.ts'
+import { nestsWithin } from '../../../src/support/json-depth.ts'
 import { KEY, worlds } from './world.ts'
 
 const { start } = worlds()
@@ -111,7 +111,7 @@ describe('what is refused before any route is', () => {
   })
 })
 
-describe('nestedDeeperThan', () => {
+describe('nestsWithin', () => {
   const depthOf = (value: unknown): number =>
     typeof value !== 'object' || value === null ? 0 : 1 + Math.max(0, ...Object.values(value).map(depthOf))
 
@@ -119,7 +119,7 @@ describe('nestedDeeperThan', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 8 }), fc.nat(10), fc.boolean(), (value, depth, spaced) => {
         const text = JSON.stringify(value, undefined, spaced ? 2 : undefined)
-        expect(nestedDeeperThan(text, depth)).toBe(depthOf(value) > depth)
+        expect(nestsWithin(text, depth)).toBe(depthOf(value) <= depth)
       }),
       { numRuns: 500 },
     )
@@ -131,7 +131,7 @@ describe('nestedDeeperThan', () => {
       .map((parts) => parts.join(''))
     fc.assert(
       fc.property(fc.array(fc.tuple(strings, strings)), (pairs) => {
-        expect(nestedDeeperThan(JSON.stringify(pairs), 2)).toBe(false)
+        expect(nestsWithin(JSON.stringify(pairs), 2)).toBe(true)
       }),
     )
   })

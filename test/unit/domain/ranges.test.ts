@@ -1,6 +1,17 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { contains, ownerOf, rangeOf, rangesFrom, rangeText, shardsOf, sizeOf } from '../../../src/domain/ranges.ts'
+import {
+  contains,
+  mergedRanges,
+  ownerOf,
+  type Range,
+  rangeOf,
+  rangesFrom,
+  rangeText,
+  shardsOf,
+  shardsOutside,
+  sizeOf,
+} from '../../../src/domain/ranges.ts'
 
 const fleet = fc.record({
   totalShards: fc.integer({ min: 1, max: 3_000 }),
@@ -75,4 +86,48 @@ test.each([
   [{ first: 7, last: 6 }, 'none'],
 ])('%o is written %s', (range, text) => {
   expect(rangeText(range)).toBe(text)
+})
+
+const anyRange = fc.tuple(fc.nat({ max: 300 }), fc.integer({ min: -1, max: 40 })).map(([first, more]) => ({
+  first,
+  last: first + more,
+}))
+const anyRanges = fc.array(anyRange, { maxLength: 30 })
+
+describe('mergedRanges', () => {
+  test('are the fewest of the same shards, whatever overlaps, touches, is empty or twice', () => {
+    fc.assert(
+      fc.property(anyRanges, (ranges) => {
+        expect(mergedRanges(ranges)).toEqual(rangesFrom(ranges.flatMap((range) => [...shardsOf(range)])))
+      }),
+    )
+  })
+})
+
+describe('shardsOutside', () => {
+  test('gives what no range contains, ascending', () => {
+    fc.assert(
+      fc.property(anyRange, anyRanges, (range, without) => {
+        const expected = [...shardsOf(range)].filter((shardId) => !without.some((w) => contains(w, shardId)))
+        expect([...shardsOutside(range, without)]).toEqual(expected)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('looks at each range a few times, however many shards there are', () => {
+    let looks = 0
+    const count = 5_000
+    const without = Array.from({ length: count }, (_, i): Range => {
+      // In no order, one shard each.
+      const shardId = 2 * ((i * 7_919) % count)
+      const look = () => {
+        looks++
+        return shardId
+      }
+      return Object.defineProperties({} as Range, { first: { get: look }, last: { get: look } })
+    })
+    expect([...shardsOutside({ first: 0, last: 2 * count - 1 }, without)]).toHaveLength(count)
+    expect(looks).toBeLessThan(40 * count)
+  })
 })

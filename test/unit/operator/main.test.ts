@@ -14,6 +14,9 @@ afterEach(() => {
   rmSync(directory, { recursive: true, force: true })
 })
 
+/** Threads take their time on a busy machine. */
+const PATIENCE = { timeout: 15_000 }
+
 describe('runOperator', () => {
   it('ends when it is told to, also while no API server answers', async () => {
     const [apiPort = 0, port = 0, botPort = 0] = await freePorts(3)
@@ -37,10 +40,11 @@ describe('runOperator', () => {
     }
     const running = runOperator(environment, stop.signal)
     const ready = () => fetch(`http://127.0.0.1:${port}/readyz`)
-    await vi.waitFor(async () => expect((await ready()).status).toBe(503))
+    await vi.waitFor(async () => expect((await ready()).status).toBe(503), PATIENCE)
     expect(await (await ready()).text()).toContain('the first lists have not been read')
     expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200)
-    const bot = await fetch(`http://127.0.0.1:${botPort}/v1/shardclusters/default/bot`)
+    // It opens after the probes, on a thread of its own.
+    const bot = await vi.waitFor(() => fetch(`http://127.0.0.1:${botPort}/v1/shardclusters/default/bot`), PATIENCE)
     expect([bot.status, bot.headers.get('connection'), bot.headers.get('retry-after')]).toEqual([503, 'close', '1'])
     expect(await bot.json()).toMatchObject({ code: 'NOT_LEADING', retry_after: 1 })
     stop.abort()

@@ -36,6 +36,7 @@ afterEach(() => server.close())
 
 async function serving(): Promise<WorkerServer> {
   const one = createWorkerServer({
+    clock,
     logger: createLogger('test', 'silent'),
     key: async () => 'the key',
     handle: async () => ({ ok: true, body: { released: [], sessions: [] } }),

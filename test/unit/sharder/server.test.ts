@@ -1,27 +1,44 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createServer, type WorkerServer } from '../../../sharder/server.ts'
+import { FROM_MANAGER, SERVERS } from '../../../src/limits.ts'
 import type { Command } from '../../../src/protocol/commands.ts'
 import { FAILURE_STATUS, type FailureCode, failure, failureSchema } from '../../../src/protocol/failures.ts'
-import { MAX_REQUEST_BYTES } from '../../../src/protocol/limits.ts'
 import { createLogger } from '../../../src/support/logger.ts'
 import { until } from '../../support/sharder.ts'
+import { VirtualClock } from '../../support/virtual-clock.ts'
 
 const headers = { authorization: 'the key' }
 let app: WorkerServer
 let base: string
 let key: string
+/** How often the key was looked at. */
+let asked: number
+let clock: VirtualClock
 let handled: { command: Command; signal: AbortSignal }[]
 let handle: (command: Command, signal: AbortSignal) => ReturnType<Parameters<typeof createServer>[0]['handle']>
 let healthy: boolean
+let collected: { healthy: number; metrics: number }
+/** Lines of the log. */
+let logged: string[]
 
 beforeEach(async () => {
   key = 'the key'
+  asked = 0
+  clock = new VirtualClock()
   handled = []
   healthy = true
+  collected = { healthy: 0, metrics: 0 }
+  logged = []
   handle = async () => ({ ok: true, body: { released: [], sessions: [] } })
   app = createServer({
-    logger: createLogger('test', 'silent'),
-    key: async () => key,
+    clock,
+    logger: createLogger('test', 'info', { write: (line) => logged.push(line) }),
+    key: async () => {
+      asked++
+      return key
+    },
     handle(command, signal) {
       handled.push({ command, signal })
       return handle(command, signal)
@@ -30,8 +47,12 @@ beforeEach(async () => {
     watch: () => {
       throw new Error('not here')
     },
-    healthy: async () => healthy,
-    metrics: async () => ({ contentType: 'text/plain', text: 'a 1' }),
+    healthy: async () => {
+      collected.healthy++
+      return healthy
+    },
+    metrics: async () => ({ contentType: 'text/plain', text: `a ${++collected.metrics}` }),
+    limits: { ...SERVERS, connections: 10 },
   })
   base = await app.listen({ host: '127.0.0.1', port: 0 })
 })
@@ -127,8 +148,28 @@ describe('commands', () => {
     expect(answer.json()).toMatchObject({ message: 'Unknown request received.', status: 404, code: 'UNKNOWN_TYPE' })
   })
 
+  it('answers 413 before it has read a body that is too large to its end, and closes the connection', async () => {
+    const head = `POST / HTTP/1.1\r\nhost: worker\r\nauthorization: ${key}\r\ncontent-length: 900000000000\r\n\r\n`
+    const rest = 'x'.repeat(FROM_MANAGER.discardedBytes + 1)
+    const answer = await exchange(head + 'x'.repeat(FROM_MANAGER.bodyBytes + 1), rest)
+    expect(answer).toMatch(/^HTTP\/1\.1 413 .*connection: close.*TOO_LARGE/is)
+    expect(logged).toEqual([])
+  })
+
+  it('logs nothing of a body whose sender left in the middle of it', async () => {
+    const client = connect(app.port, '127.0.0.1')
+    client.write(`POST / HTTP/1.1\r\nhost: worker\r\nauthorization: ${key}\r\ncontent-length: 1000\r\n\r\n{`)
+    await once(client, 'connect')
+    await until(() => asked > 0)
+    client.destroy()
+    await once(client, 'close')
+    // The server has seen it leave when another who came later was answered.
+    expect((await post(identify)).statusCode).toBe(200)
+    expect(logged).toEqual([])
+  })
+
   it('answers 413 to a body that is too large', async () => {
-    const answer = await post(`{"type":"${'x'.repeat(MAX_REQUEST_BYTES)}"}`)
+    const answer = await post(`{"type":"${'x'.repeat(FROM_MANAGER.bodyBytes)}"}`)
     expect(answer.statusCode).toBe(413)
     expect(failureSchema.parse(answer.json()).code).toBe('TOO_LARGE')
   })
@@ -162,12 +203,79 @@ describe('commands', () => {
   })
 })
 
+/** Everything that comes back on a connection until the server ends it. */
+async function exchange(text: string, ...more: readonly string[]): Promise<string> {
+  const client = connect(app.port, '127.0.0.1')
+  client.on('error', () => {})
+  client.write(text)
+  const parts: Buffer[] = []
+  const waiting = [...more]
+  client.on('data', (part: Buffer) => {
+    parts.push(part)
+    for (const next of waiting.splice(0)) client.write(next)
+  })
+  await once(client, 'close')
+  return Buffer.concat(parts).toString()
+}
+
+describe('strangers', () => {
+  it.each(['//', '//x:99999/', 'http://[', 'http://x:99999/metrics', '/\\\\', 'http://', 'x:y:z'])(
+    'are answered as elsewhere when they ask for %j, and nothing is logged',
+    async (target) => {
+      for (const method of ['GET', 'POST', 'PUT']) {
+        const answer = await exchange(`${method} ${target} HTTP/1.1\r\nhost: worker\r\nconnection: close\r\n\r\n`)
+        expect([method, answer.split('\r\n')[0]]).toEqual([
+          method,
+          expect.stringMatching(/^HTTP\/1\.1 (401 Unauthorized|404 Not Found|400 Bad Request)$/),
+        ])
+      }
+      expect(logged).toEqual([])
+    },
+  )
+
+  it('have metrics and health worked out once, however many ask, and once a second', async () => {
+    for (const round of [1, 2]) {
+      for (let i = 0; i < 3; i++) {
+        const answers = await Promise.all(Array.from({ length: 5 }, () => ask({ url: '/metrics' })))
+        expect(new Set(answers.map(({ body }) => body))).toEqual(new Set([`a ${round}`]))
+        await Promise.all(Array.from({ length: 5 }, () => ask({ url: '/healthz' })))
+      }
+      expect(collected).toEqual({ healthy: round, metrics: round })
+      await clock.advance(FROM_MANAGER.probeKeptMs)
+    }
+  })
+
+  it('read why they are refused before their body is there, and lose the connection with it', async () => {
+    const head = 'POST / HTTP/1.1\r\nhost: worker\r\ntransfer-encoding: chunked\r\n\r\n'
+    // Told before the body has ended, and before another request on the same connection would be read.
+    const answer = await exchange(head, '1\r\nx\r\n0\r\n\r\nGET /readyz HTTP/1.1\r\nhost: worker\r\n\r\n')
+    expect(answer).toMatch(/^HTTP\/1\.1 401 .*connection: close.*UNAUTHORIZED/is)
+    expect(answer.match(/HTTP\/1\.1/g)).toHaveLength(1)
+  })
+
+  it('are not read for ever', async () => {
+    const head = 'POST / HTTP/1.1\r\nhost: worker\r\ncontent-length: 900000000000\r\n\r\n'
+    const body = 'x'.repeat(FROM_MANAGER.discardedBytes + 1)
+    expect(await exchange(head, body)).toContain('401 Unauthorized')
+  })
+
+  it('who hold every connection do not keep the manager out', async () => {
+    const idle = Array.from({ length: 30 }, () => connect(app.port, '127.0.0.1').on('error', () => {}))
+    await Promise.all(idle.map((client) => once(client, 'connect')))
+    await until(() => idle.filter(({ readyState }) => readyState === 'open').length <= 10)
+    expect((await post(identify)).statusCode).toBe(200)
+    for (const client of idle) client.destroy()
+  })
+})
+
 describe('the other routes', () => {
   it('serves probes and metrics without a key', async () => {
     for (const url of ['/healthz', '/readyz', '/metrics']) {
       expect([url, (await ask({ url })).statusCode]).toEqual([url, 200])
     }
     healthy = false
+    expect((await ask({ url: '/healthz' })).statusCode).toBe(200)
+    await clock.advance(FROM_MANAGER.probeKeptMs)
     expect((await ask({ url: '/healthz' })).statusCode).toBe(503)
   })
 

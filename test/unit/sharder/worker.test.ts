@@ -119,6 +119,12 @@ describe('epochs', () => {
     })
     expect(await worker.handle(assign(5), never)).toMatchObject({ ok: false, failure: { code: 'STALE_EPOCH' } })
     expect(await identify(3)).toMatchObject({ ok: true })
+    // One that no leader can have yet is not kept.
+    expect(await worker.handle(assign(2 ** 53 - 1), never)).toMatchObject({
+      ok: false,
+      failure: { code: 'BAD_REQUEST' },
+    })
+    expect(worker.epoch).toBe(6)
     // Shown is what was carried out, and an IDENTIFY changes nothing that an assignment could.
     expect(board.head.epoch).toBe(5)
   })
@@ -140,6 +146,17 @@ describe('epochs', () => {
 })
 
 describe('the range', () => {
+  it('leaves out all that is withheld, in whatever order, twice or empty', async () => {
+    const withhold = [
+      { first: 5, last: 5 },
+      { first: 9, last: 8 },
+      { first: 2, last: 3 },
+      { first: 3, last: 3 },
+    ]
+    await worker.handle(assign(1, { withhold }), never)
+    expect(heldIds()).toEqual([[4], []])
+  })
+
   it('decides who may be identified', async () => {
     expect(await identify(2)).toMatchObject({ ok: false, failure: { code: 'NOT_ASSIGNED', status: 422 } })
     await worker.handle(assign(1, { withhold: [{ first: 4, last: 5 }] }), never)

@@ -56,6 +56,7 @@ async function listen(): Promise<number> {
   }
   const readers = new StateReaders(board, clock)
   const server = createServer({
+    clock,
     logger: createLogger('worker', 'warn'),
     key: async () => key,
     handle,

@@ -1,4 +1,4 @@
-import { MAX_PAYLOAD_BYTES } from '../../../../sharder/shard/inflater.ts'
+import { FROM_GATEWAY } from '../../../../src/limits.ts'
 import { TEXT } from '../../../unit/sharder/shard/websocket/frames.ts'
 import { bytesOf, type Fault, leaving } from './fault.ts'
 import type { Compress } from './wire.ts'
@@ -54,7 +54,9 @@ export const COMPRESSION_FAULTS: readonly Fault[] = [
   ),
   onBoth(
     leaving('a bomb', 'size', async (wire, payload) =>
-      wire.send(Buffer.concat([payload.subarray(0, -1), Buffer.alloc(MAX_PAYLOAD_BYTES, ' '), Buffer.from('}')])),
+      wire.send(
+        Buffer.concat([payload.subarray(0, -1), Buffer.alloc(FROM_GATEWAY.payloadBytes, ' '), Buffer.from('}')]),
+      ),
     ),
   ),
   onBoth({

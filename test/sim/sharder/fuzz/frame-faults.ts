@@ -1,4 +1,4 @@
-import { MAX_PAYLOAD_BYTES } from '../../../../sharder/shard/inflater.ts'
+import { FROM_GATEWAY } from '../../../../src/limits.ts'
 import { CLOSE, closing, frame, longHead, PING, PONG } from '../../../unit/sharder/shard/websocket/frames.ts'
 import { bytesOf, type Fault, leaving, passing } from './fault.ts'
 
@@ -32,11 +32,11 @@ export const FRAME_FAULTS: readonly Fault[] = [
     wire.raw(longHead(2n ** 63n + BigInt(random.int(0, 2 ** 31)))),
   ),
   leaving('a length beyond the limit', 'size', (wire, _payload, random) =>
-    wire.raw(longHead(random.pick([BigInt(MAX_PAYLOAD_BYTES) + 1n, 2n ** 32n, 2n ** 62n]))),
+    wire.raw(longHead(random.pick([BigInt(FROM_GATEWAY.payloadBytes) + 1n, 2n ** 32n, 2n ** 62n]))),
   ),
   leaving('fragments beyond the limit together', 'size', (wire) => {
     const part = Buffer.alloc(8 * MB, ' ')
-    for (let sent = 0; sent <= MAX_PAYLOAD_BYTES; sent += part.length)
+    for (let sent = 0; sent <= FROM_GATEWAY.payloadBytes; sent += part.length)
       wire.message(part, { fin: false, ...(sent > 0 && { opcode: 0 }) })
   }),
   leaving('a close frame of one byte', 'frame', (wire) => wire.message('x', { opcode: CLOSE })),

@@ -9,9 +9,9 @@ import {
   createInflater,
   createStreamInflater,
   type InflaterFactory,
-  MAX_PAYLOAD_BYTES,
   type OnPayload,
 } from '../../../../sharder/shard/inflater.ts'
+import { FROM_GATEWAY } from '../../../../src/limits.ts'
 
 /** Payloads as one stream: a flushed piece each. `windowLog`: of zstd. */
 async function compressed(codec: Codec, payloads: readonly (string | Buffer)[], windowLog = 18): Promise<Buffer[]> {
@@ -61,7 +61,7 @@ async function inflated(
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
 
-const TOO_LARGE = Buffer.alloc(MAX_PAYLOAD_BYTES + 1, ' ')
+const TOO_LARGE = Buffer.alloc(FROM_GATEWAY.payloadBytes + 1, ' ')
 
 const zlib = CODECS.ZlibStream as Codec
 const zstd = CODECS.ZstdStream as Codec
@@ -89,9 +89,12 @@ describe.each(EVERY)('%s by %s', (_query, _name, codec, make) => {
     collectGarbage()
     const before = process.memoryUsage().arrayBuffers
     const bomb = await compressed(codec, ['{"small":1}', TOO_LARGE])
-    expect(bomb[1]?.length).toBeLessThan(MAX_PAYLOAD_BYTES / 900)
+    expect(bomb[1]?.length).toBeLessThan(FROM_GATEWAY.payloadBytes / 900)
     const result = await inflated(codec, make, bomb, 2)
-    expect(result).toMatchObject({ reason: 'size', message: expect.stringContaining(`${MAX_PAYLOAD_BYTES} bytes`) })
+    expect(result).toMatchObject({
+      reason: 'size',
+      message: expect.stringContaining(`${FROM_GATEWAY.payloadBytes} bytes`),
+    })
     const held = () => {
       collectGarbage()
       return process.memoryUsage().arrayBuffers - before
