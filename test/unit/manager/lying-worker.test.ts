@@ -7,7 +7,7 @@ import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { FROM_WORKERS } from '../../../src/limits.ts'
 import { Claims, type MayHold } from '../../../src/manager/claims.ts'
 import { httpWorker, workerAgent } from '../../../src/manager/http-worker.ts'
-import { bytesPerSecond, lineBytes, type WorkerBound } from '../../../src/manager/worker-bounds.ts'
+import { burstBytes, type WorkerBound } from '../../../src/manager/worker-bounds.ts'
 import { WorkerLink } from '../../../src/manager/worker-link.ts'
 import { VirtualClock } from '../../support/virtual-clock.ts'
 import { aRecord, aSession, aSnapshot } from './a-link.ts'
@@ -192,7 +192,7 @@ describe('a worker that lies is taken for one that is away', () => {
     // The one shard there is, if it was spoken of before.
     expect([...link.view.held()].filter((shardId) => shardId !== 0)).toEqual([])
     expect(link.view.parted.size).toBe(0)
-    expect(read()).toBeLessThan(2 * lineBytes(1) + (bytesPerSecond(1) * FROM_WORKERS.burstMs) / 1_000 + KERNEL)
+    expect(read()).toBeLessThan(burstBytes(1) + KERNEL)
     expect(logged).toMatchObject([{ bound, why: link.lastError }])
     expect(JSON.stringify(logged).length).toBeLessThan(2_000)
   })
