@@ -74,8 +74,11 @@ export const FROM_WORKERS = {
   recordsPerSecond: 100,
   /** What a busy process or network held back for so long may come at once: a longer silence breaks the stream. */
   burstMs: 15 * SECOND,
-  /** Records that are taken in before every other ShardCluster has its turn. */
+  /** And of that no more bytes than sockets hold: a worker says fewer things, not more, while nobody reads. */
+  burstBytes: 8 * MB,
+  /** Records, and characters of them, that are taken in before every other ShardCluster has its turn. */
   recordsAtOnce: 16,
+  charactersAtOnce: 256 * KB,
   /** `spec.shardsPerWorker` takes no more. */
   shards: 5_000,
   /** Shards that one record names: whatever one worker holds, of a bot of MAX_SHARDS. */

@@ -28,19 +28,34 @@ export async function readRecords(
 ): Promise<void> {
   const lines = new LineReader()
   const budget = new StreamBudget(clock)
-  let taken = 0
+  const turns = new Turns()
   for await (const part of body) {
     const mayHold = shards()
     budget.piece(part.length, mayHold)
     for (const line of lines.linesOf(part, lineBytes(mayHold))) {
       budget.record()
       onRecord(recordOf(line, mayHold))
-      if (++taken % FROM_WORKERS.recordsAtOnce > 0) continue
+      if (!turns.over(line)) continue
       await othersTurn()
       signal.throwIfAborted()
     }
   }
   if (lines.unfinished) throw new Error('the worker ended its state stream in the middle of a record')
+}
+
+/** Says when it is the others' turn. */
+class Turns {
+  #records = 0
+  #characters = 0
+
+  over(line: string): boolean {
+    this.#records++
+    this.#characters += line.length
+    if (this.#records < FROM_WORKERS.recordsAtOnce && this.#characters < FROM_WORKERS.charactersAtOnce) return false
+    this.#records = 0
+    this.#characters = 0
+    return true
+  }
 }
 
 /** A line of a worker that may hold so many shards. @throws WorkerBoundError when it is no record. */

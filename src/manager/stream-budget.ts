@@ -1,6 +1,6 @@
 import { FROM_WORKERS } from '../limits.ts'
 import type { Clock } from '../support/clock.ts'
-import { bytesPerSecond, lineBytes, sizeText, WorkerBoundError } from './worker-bounds.ts'
+import { burstBytes, bytesPerSecond, sizeText, WorkerBoundError } from './worker-bounds.ts'
 
 /**
  * How much a state stream may bring: a bucket of bytes that fills at the pace of an honest worker of so many shards, and
@@ -23,9 +23,7 @@ export class StreamBudget {
     this.#refill(shards)
     this.#bytes += bytes + FROM_WORKERS.pieceBytes
     const pace = bytesPerSecond(shards)
-    // A snapshot, and the first delta, which may name every shard again.
-    const burst = 2 * lineBytes(shards) + (pace * FROM_WORKERS.burstMs) / 1_000
-    if (this.#bytes > burst)
+    if (this.#bytes > burstBytes(shards))
       throw new WorkerBoundError('Rate', `the worker streams more than ${sizeText(pace)} a second, and does not stop`)
   }
 

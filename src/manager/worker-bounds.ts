@@ -1,5 +1,7 @@
 import { FROM_WORKERS } from '../limits.ts'
 
+const SECOND_MS = 1_000
+
 /**
  * What a worker said too much of, as the metric has it.
  * - `Line`: a line of its state stream is too long.
@@ -29,6 +31,10 @@ export const lineBytes = (shards: number): number =>
 /** What such a worker streams each second at most, on average, in bytes. */
 export const bytesPerSecond = (shards: number): number =>
   FROM_WORKERS.bytesPerSecond + shards * FROM_WORKERS.bytesPerSecondPerShard
+
+/** What it may bring at once: a snapshot, the first delta, which may name every shard again, and what was held back. */
+export const burstBytes = (shards: number): number =>
+  2 * lineBytes(shards) + Math.min(FROM_WORKERS.burstBytes, (bytesPerSecond(shards) * FROM_WORKERS.burstMs) / SECOND_MS)
 
 /** The largest answer to a command that named so many shards, in bytes. */
 export const answerBytes = (named: number): number =>

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { FROM_MANAGER, MAX_SHARDS } from '../limits.ts'
-import { ago, anyEpoch, anyShardId } from './bounded.ts'
+import { ago, anyEpoch, anyShardId, whole } from './bounded.ts'
 import { MAX_SLOT_MS } from './limits.ts'
 import { sendPayload } from './send-payload.ts'
 import { sessionSchema } from './session.ts'
@@ -95,7 +95,7 @@ export type ReleaseShards = z.infer<typeof releaseShards>
 export const identifiedSchema = z.object({
   identified: z.literal(true),
   shardId: anyShardId(),
-  workerId: z.int().min(0).max(MAX_SHARDS),
+  workerId: whole(0, MAX_SHARDS),
   /** Milliseconds between the sending of IDENTIFY and this answer. */
   identifiedMsAgo: ago(),
 })
@@ -104,8 +104,8 @@ export type Identified = z.infer<typeof identifiedSchema>
 export const assignedSchema = z.object({
   assigned: z.literal(true),
   epoch: anyEpoch(),
-  first: z.int().min(0).max(MAX_SHARDS),
-  last: z.int().min(-1).max(MAX_SHARDS),
+  first: whole(0, MAX_SHARDS),
+  last: whole(-1, MAX_SHARDS),
 })
 export type Assigned = z.infer<typeof assignedSchema>
 

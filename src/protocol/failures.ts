@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { FROM_WORKERS, MAX_FOREIGN_TEXT } from '../limits.ts'
-import { ago, textFor } from './bounded.ts'
+import { ago, textFor, whole } from './bounded.ts'
 
 /**
  * Why a worker did not do what it was told, each with its own HTTP status.
@@ -50,12 +50,12 @@ export const failureCodeSchema = z.enum(Object.keys(FAILURE_STATUS) as [FailureC
 
 /** The JSON body of every answer that is not a success. `error` is the seed guide's field of a 401. */
 export const failureSchema = z.object({
-  status: z.int().min(400).max(599),
+  status: whole(400, 599),
   code: failureCodeSchema,
   message: textFor(MAX_FOREIGN_TEXT),
   error: textFor(MAX_FOREIGN_TEXT).optional(),
   /** The gateway's close code, where there was one. */
-  closeCode: z.int().min(0).max(FROM_WORKERS.closeCode).optional(),
+  closeCode: whole(0, FROM_WORKERS.closeCode).optional(),
   /** Present when an IDENTIFY was spent: milliseconds between its sending and this answer. */
   identifiedMsAgo: ago().optional(),
 })

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { FROM_WORKERS, MAX_SHARDS } from '../limits.ts'
-import { ago, anyShardId } from './bounded.ts'
+import { ago, anyShardId, whole, wordUpTo } from './bounded.ts'
 
 /**
  * What RESUME needs, as Discord gave it in READY, and how old it is.
@@ -8,11 +8,11 @@ import { ago, anyShardId } from './bounded.ts'
  */
 export const sessionSchema = z.object({
   shardId: anyShardId(),
-  sessionId: z.string().min(1).max(256),
-  resumeGatewayUrl: z.string().min(1).max(1024),
-  sequence: z.int().min(0).max(FROM_WORKERS.sequence),
+  sessionId: wordUpTo(256),
+  resumeGatewayUrl: wordUpTo(1024),
+  sequence: whole(0, FROM_WORKERS.sequence),
   /** The shard count it was opened with: a session is worth nothing under another. */
-  totalShards: z.int().min(1).max(MAX_SHARDS),
+  totalShards: whole(1, MAX_SHARDS),
   /** Milliseconds since Discord was last heard on it, when the record was written. Discord keeps it for about 90 s. */
   lastContactMsAgo: ago(),
 })

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { FROM_WORKERS, MAX_FOREIGN_TEXT, MAX_INT32, MAX_SHARDS } from '../limits.ts'
-import { ago, anyEpoch, anyShardId, countUpTo, textFor, upTo } from './bounded.ts'
+import { ago, anyEpoch, anyShardId, countUpTo, textFor, upTo, whole, wordUpTo } from './bounded.ts'
 import { gatewayOptionsSchema, rangeSchema } from './commands.ts'
 import { sessionSchema } from './session.ts'
 
@@ -36,7 +36,7 @@ export const shardRecordSchema = z.object({
   /** Whether it was once READY in this process: a shard that was comes before one that never was. */
   recovering: z.boolean().default(false),
   /** Why the last connection ended. */
-  closeCode: z.int().min(0).max(FROM_WORKERS.closeCode).optional(),
+  closeCode: whole(0, FROM_WORKERS.closeCode).optional(),
   reason: textFor(FROM_WORKERS.reasonLength).optional(),
   /** Heartbeat round trip in milliseconds. */
   rttMs: upTo(FROM_WORKERS.roundTripMs).optional(),
@@ -59,20 +59,17 @@ export type SinkRecord = z.infer<typeof sinkRecordSchema>
 const sinks = z.array(sinkRecordSchema).max(FROM_WORKERS.sinks)
 
 const workerHead = {
-  workerId: z.int().min(0).max(MAX_SHARDS),
+  workerId: whole(0, MAX_SHARDS),
   /** Random, made when the process starts: tells a restarted worker from a reconnected one. */
-  bootId: z.string().min(1).max(64),
+  bootId: wordUpTo(64),
 }
 
 /** What a worker was assigned last. */
 export const assignmentSchema = z.object({
-  totalShards: z.int().min(1).max(MAX_SHARDS),
+  totalShards: whole(1, MAX_SHARDS),
   /** An empty range begins behind the last shard. */
-  first: z.int().min(0).max(MAX_SHARDS),
-  last: z
-    .int()
-    .min(-1)
-    .max(MAX_SHARDS - 1),
+  first: whole(0, MAX_SHARDS),
+  last: whole(-1, MAX_SHARDS - 1),
   withhold: z.array(rangeSchema).max(FROM_WORKERS.ranges),
   gateway: gatewayOptionsSchema,
 })

@@ -16,6 +16,12 @@ export function cutText(text: string, max = MAX_FOREIGN_TEXT): string {
   return Buffer.from(text.slice(0, kept), 'utf16le').toString('utf16le') + ELLIPSIS
 }
 
+/** What foreignText would change in a text that is short enough; surrogates are looked at more closely there. */
+const NOT_PLAIN = /[\p{Cc}\u2028\u2029\ud800-\udfff]/u
+
+/** Whether foreignText would leave the text as it is; false when it cannot be told at a glance. */
+export const isPlain = (text: string, max: number): boolean => text.length <= max && !NOT_PLAIN.test(text)
+
 /** Foreign text for people: cut, in one line, without control characters, and well-formed, as the API server wants it. */
 export const foreignText = (text: string, max = MAX_FOREIGN_TEXT): string =>
   cutText(text, max).replace(CONTROL, ' ').toWellFormed()

@@ -1,16 +1,11 @@
 import type { ServerResponse } from 'node:http'
-import { createServer } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
-import { pino } from 'pino'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { FROM_WORKERS } from '../../../src/limits.ts'
-import { Claims, type MayHold } from '../../../src/manager/claims.ts'
-import { httpWorker, workerAgent } from '../../../src/manager/http-worker.ts'
-import { bytesPerSecond, lineBytes, type WorkerBound } from '../../../src/manager/worker-bounds.ts'
-import { WorkerLink } from '../../../src/manager/worker-link.ts'
-import { VirtualClock } from '../../support/virtual-clock.ts'
+import { workerAgent } from '../../../src/manager/http-worker.ts'
+import { burstBytes, type WorkerBound } from '../../../src/manager/worker-bounds.ts'
 import { aRecord, aSession, aSnapshot } from './a-link.ts'
+import { lying as lyingOver, pour } from './lying.ts'
 
 const dispatcher = workerAgent()
 afterAll(() => dispatcher.destroy())
@@ -22,77 +17,13 @@ afterEach(async () => {
 const MB = 1024 * 1024
 const lines = (...records: unknown[]) => records.map((record) => `${JSON.stringify(record)}\n`).join('')
 const hello = aSnapshot([aRecord(0)])
-
-const KB = 1024
-
-/** Writes `text` again and again, as fast as it is taken and at most so many bytes, until the other side has enough. */
-async function pour(response: ServerResponse, text: string | Buffer, most: number): Promise<void> {
-  response.setMaxListeners(0)
-  const whole = Buffer.from(text)
-  for (let poured = 0; poured < most; poured += whole.length)
-    for (let i = 0; i < whole.length && !response.destroyed; i += 64 * KB) {
-      const taken = response.write(whole.subarray(i, i + 64 * KB))
-      if (taken) await turn()
-      else await Promise.race([new Promise((go) => response.once('drain', go)), gone(response)])
-    }
-}
-const gone = (response: ServerResponse) => new Promise((go) => response.once('close', go))
-
-/** A worker that says what `say` writes, and the link to it as its manager has it: one shard, unless said otherwise. */
-async function lying(
-  say: (response: ServerResponse) => unknown,
-  { shards = 1, command }: { shards?: number; command?: (response: ServerResponse) => unknown } = {},
-) {
-  const closed = Promise.withResolvers<void>()
-  const sockets = new Set<Socket>()
-  let streams = 0
-  const server = createServer((request, response) => {
-    response.on('error', () => {})
-    if (request.method === 'POST') {
-      request.resume().on('end', () => command?.(response))
-      return
-    }
-    streams++
-    response.on('close', () => closed.resolve())
-    void say(response)
-  }).on('connection', (socket) => void sockets.add(socket))
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const clock = new VirtualClock()
-  const broken: WorkerBound[] = []
-  const logged: unknown[] = []
-  const heard = Promise.withResolvers<void>()
-  const lost = Promise.withResolvers<void>()
-  const links = new Map<number, WorkerLink>()
-  const claims = new Claims(links)
-  claims.wanted(shards, shards)
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const port = httpWorker({ url, keys: () => ['key'], dispatcher, clock })
-  const link = new WorkerLink({
-    ...{ clock, random: () => 1, ref: { ordinal: 0, uid: 'u', name: 'bot-1-0', port } },
-    logger: pino({ level: 'warn' }, { write: (line: string) => void logged.push(JSON.parse(line)) }),
-    mayHold: (link): MayHold => claims.of(link),
-    onBroken: (bound) => broken.push(bound),
-    onChange: (_, changed) => (changed ? heard.resolve() : lost.resolve()),
-  })
-  links.set(0, link)
-  closing.push(async () => {
-    await link.stop()
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
-  })
-  const read = () => [...sockets].reduce((sum, { bytesWritten }) => sum + bytesWritten, 0)
-  return {
-    link,
-    clock,
-    broken,
-    logged,
-    read,
-    lost: lost.promise,
-    heard: heard.promise,
-    closed: closed.promise,
-    port,
-    streams: () => streams,
-  }
+type Lying = typeof lyingOver extends (dispatcher: never, ...rest: infer Rest) => infer World
+  ? (...rest: Rest) => World
+  : never
+const lying: Lying = async (...of) => {
+  const world = await lyingOver(dispatcher, ...of)
+  closing.push(world.close)
+  return world
 }
 
 /** What the kernel's buffers of a loopback connection take of what nobody reads, and more. Bytes. */
@@ -192,7 +123,7 @@ describe('a worker that lies is taken for one that is away', () => {
     // The one shard there is, if it was spoken of before.
     expect([...link.view.held()].filter((shardId) => shardId !== 0)).toEqual([])
     expect(link.view.parted.size).toBe(0)
-    expect(read()).toBeLessThan(2 * lineBytes(1) + (bytesPerSecond(1) * FROM_WORKERS.burstMs) / 1_000 + KERNEL)
+    expect(read()).toBeLessThan(burstBytes(1) + KERNEL)
     expect(logged).toMatchObject([{ bound, why: link.lastError }])
     expect(JSON.stringify(logged).length).toBeLessThan(2_000)
   })
