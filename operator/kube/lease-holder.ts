@@ -1,8 +1,10 @@
-import { firstTermAt } from '../../src/domain/epoch.ts'
 import type { Clock } from '../../src/support/clock.ts'
 import type { CallOptions } from './apply.ts'
 import { AlreadyExistsError, ConflictError, NotFoundError } from './errors.ts'
 import { type Lease, type LeaseApi, type LeaseSpec, microTime } from './lease.ts'
+
+/** The first term of a new Lease is the number of whole minutes since this instant. */
+const TERM_EPOCH = Date.UTC(2020, 0, 1)
 
 export interface LeaseHolderOptions {
   readonly leases: LeaseApi
@@ -122,7 +124,7 @@ export class LeaseHolder {
   #nextTerm(current: Lease | undefined): number {
     const next = this.#highestTerm + 1
     if (current) return next
-    return Math.max(next, firstTermAt(this.#options.clock.date()))
+    return Math.max(next, Math.floor((this.#options.clock.date().getTime() - TERM_EPOCH) / 60_000))
   }
 
   #claim(term: number): LeaseSpec {

@@ -1,7 +1,7 @@
 /** Commands that one leader sends before its epochs would run into the next leader's. */
 const COMMANDS_PER_TERM = 100_000_000
 
-/** The first term of a new Lease is the number of whole minutes since this instant. */
+/** The first term of a new Lease is the number of whole minutes since this instant, see LeaseHolder. */
 const TERM_EPOCH = Date.UTC(2020, 0, 1)
 const MINUTE_MS = 60_000
 const MINUTES_PER_DAY = 1_440

@@ -1,6 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { LeaseHolder } from '../../../operator/kube/lease-holder.ts'
 import { epochOf, firstTermAt, plausibleEpoch, termOf } from '../../../src/domain/epoch.ts'
+import { VirtualClock } from '../../support/virtual-clock.ts'
+import { FakeLeases } from '../kube/fake-leases.ts'
 
 const term = fc.integer({ min: 0, max: 89_999_999 })
 const counter = fc.integer({ min: 0, max: 99_999_999 })
@@ -47,6 +50,18 @@ describe('whether a leader may have sent an epoch by now', () => {
         expect(plausibleEpoch(epochOf(term, n), now)).toBe(true)
       }),
     )
+  })
+
+  test('holds of what a real election gives the first leader of a Lease', async () => {
+    const clock = new VirtualClock(Date.UTC(2031, 3, 4, 5, 6, 7))
+    const { api: leases } = new FakeLeases().reachedBy()
+    const holder = new LeaseHolder(
+      { leases, identity: 'a', namespace: 'ns', name: 'lease', clock },
+      { leaseMs: 15_000, renewMs: 10_000 },
+    )
+    const term = await holder.tryAcquire(new AbortController().signal)
+    expect(term).toBe(firstTermAt(clock.date()))
+    expect(plausibleEpoch(epochOf(term as number, 1), clock.date())).toBe(true)
   })
 
   test('does not hold of what would lock leaders out for long', () => {

@@ -1,9 +1,12 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import { type AddressInfo, connect, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type ConnectionLimits, Connections } from '../../../sharder/connections.ts'
 import { SERVERS } from '../../../src/limits.ts'
+import { TEST_CERTIFICATE, TEST_KEY } from '../simulator/tls.ts'
 
 let server: Server
 let connections: Connections
@@ -72,6 +75,24 @@ describe('more strangers than are let in', () => {
     for (const manager of managers) expect(await say(manager, get('/'))).toContain('200 OK')
     expect(await say(await open(), withKey)).toContain('200 OK')
     expect(clients.filter(({ destroyed, readableEnded }) => !destroyed && !readableEnded)).toHaveLength(5 + 3 + 1 - 1)
+  })
+
+  it('are told from managers under TLS too', async () => {
+    const secure = createSecureServer({ key: TEST_KEY, cert: TEST_CERTIFICATE }, (request, response) => {
+      connections.seen(request)
+      if (request.headers.authorization === 'right') connections.trusted(request)
+      response.end('ok')
+    })
+    server = secure
+    connections = new Connections(secure, limits)
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const { port } = secure.address() as AddressInfo
+    const manager = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false })
+    clients.push(manager)
+    expect(await say(manager, withKey)).toContain('200 OK')
+    const silent = await open()
+    await Promise.all([once(silent, 'close'), open().then(open).then(open)])
+    expect(await say(manager, get('/'))).toContain('200 OK')
   })
 
   it('are not counted any more when they left', async () => {
