@@ -38,9 +38,7 @@ export function apiSource({ clusters, fleets, client }: ApiSourceOptions): ApiSo
       if (!stored) return undefined
       const ref = clusterSchema.safeParse(stored).data?.spec.api?.authorizationSecretRef
       const manager = fleets.get(key)
-      const [application, directory] = [fleets.botOf(key), manager?.directory]
-      // Anybody can make a token of another's application: what it uses up in its namespace is its own.
-      const bot = application === undefined ? undefined : `${namespace}/${application}`
+      const [bot, directory] = [fleets.botOf(key), manager?.directory]
       return { namespace, name, key: ref && keyIn(namespace, ref), bot, directory }
     },
   }

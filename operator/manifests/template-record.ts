@@ -12,24 +12,30 @@ import type { PodTemplate } from './pod.ts'
 export const TEMPLATE_ANNOTATION = 'shardcluster.dev/template'
 
 /** The fields of the spec that a pod template is made of. */
-const askedSchema = specSchema
-  .pick({ tokenSecretRef: true, events: true, worker: true })
-  // Without a default: an operator that knew no `gateway.hosts` recorded none, and its pods hold no URL against any.
-  .extend({ gateway: z.object({ hosts: gatewayHosts }).optional() })
+const askedSchema = specSchema.pick({ tokenSecretRef: true, events: true, worker: true })
+const gatewaySchema = z.object({ hosts: gatewayHosts })
 
-const recordSchema = z.object({ asked: askedSchema, template: z.record(z.string(), z.unknown()) })
+const recordSchema = z.object({
+  asked: askedSchema,
+  /**
+   * Beside `asked`, which an operator of the release before takes with no field that it does not know. Not there: an operator
+   * that knew no `gateway.hosts` made the template, and its pods hold no URL against any.
+   */
+  gateway: gatewaySchema.optional(),
+  template: z.record(z.string(), z.unknown()),
+})
 
 type Asked = z.output<typeof askedSchema>
 
 /** When to renew is no part of what the pods are. */
-function askedOf({ spec: { tokenSecretRef, events, worker, gateway } }: ShardCluster): Asked {
+function askedOf({ spec: { tokenSecretRef, events, worker } }: ShardCluster): Asked {
   const { upgrade: _, ...rest } = worker
-  return askedSchema.parse({ tokenSecretRef, events, worker: rest, gateway: { hosts: gateway.hosts } })
+  return askedSchema.parse({ tokenSecretRef, events, worker: rest })
 }
 
 /** @returns the value of the annotation for a template that was made of this spec. */
 export const recordTemplate = (cluster: ShardCluster, template: PodTemplate): string =>
-  JSON.stringify({ asked: explicit(askedOf(cluster)), template })
+  JSON.stringify({ asked: explicit(askedOf(cluster)), gateway: hostsOf(cluster), template })
 
 /**
  * @param recorded The annotation of the StatefulSet that is there.
@@ -40,12 +46,16 @@ export function keptTemplate(cluster: ShardCluster, recorded: string | undefined
   if (recorded === undefined || cluster.spec.worker.upgrade === 'WithOperator') return undefined
   const record = recordSchema.safeParse(parseJson(recorded))
   if (!record.success) return undefined
-  const { gateway, ...asked } = askedOf(cluster)
-  const now = record.data.asked.gateway ? { ...asked, gateway } : asked
-  if (!isDeepStrictEqual(record.data.asked, now)) return undefined
+  const { asked, gateway } = record.data
+  if (!isDeepStrictEqual(asked, askedOf(cluster))) return undefined
+  if (gateway && !isDeepStrictEqual(gateway.hosts, cluster.spec.gateway.hosts)) return undefined
   // Some operator's own template: it is passed on and never looked into.
   return record.data.template as unknown as PodTemplate
 }
+
+/** Without what the default says anyway: another default is no change. */
+const hostsOf = ({ spec: { gateway } }: ShardCluster) =>
+  isDeepStrictEqual(gateway.hosts, gatewaySchema.parse({}).hosts) ? {} : { hosts: gateway.hosts }
 
 function parseJson(text: string): unknown {
   try {
