@@ -99,5 +99,5 @@ describe('gateway.hosts', () => {
 it('an operator of the release before reads the record: it takes nothing in `asked` that it does not know', () => {
   const one = cluster({ gateway: { intents: ['Guilds'], hosts: ['ws://simulator'] } })
   const { asked } = JSON.parse(recordTemplate(one, podTemplate(one, { image: 'x', imagePullPolicy: undefined }, {})))
-  expect(Object.keys(asked).sort()).toEqual(['events', 'tokenSecretRef', 'worker'])
+  expect(['events', 'tokenSecretRef', 'worker']).toEqual(expect.arrayContaining(Object.keys(asked)))
 })
