@@ -12,6 +12,7 @@ import {
   UnreadableSessionsError,
 } from '../manifests/sessions-secret.ts'
 import type { SecretObject } from './objects.ts'
+import { notOurs, strangerOf } from './ownership.ts'
 
 export interface StoreOptions {
   readonly client: ObjectClient
@@ -29,6 +30,7 @@ const AT_ONCE = 8
 
 /** Sessions in a Secret per worker, read by name: listing Secrets would be too much of a right. */
 export function secretSessionStore({ client, clock, cluster, totalShards, onUnreadable }: StoreOptions): SessionStore {
+  const ours = new Set<string>()
   return {
     async load() {
       const count = totalShards()
@@ -39,6 +41,12 @@ export function secretSessionStore({ client, clock, cluster, totalShards, onUnre
         const { namespace } = owner.metadata
         const name = sessionsSecretName(owner, count, ordinal)
         const secret = await client.get<SecretObject>(secrets, { namespace, name })
+        const stranger = secret && strangerOf(secret, owner)
+        if (stranger !== undefined) {
+          onUnreadable(name, `it belongs to ${stranger}`)
+          return []
+        }
+        ours.add(name)
         const saved = await readSessionsSecret(secret?.data, count).catch((error: unknown) => {
           if (!(error instanceof UnreadableSessionsError)) throw error
           onUnreadable(name, error.message)
@@ -61,8 +69,17 @@ export function secretSessionStore({ client, clock, cluster, totalShards, onUnre
     async save(ordinal, sessions) {
       const count = totalShards()
       if (count === undefined) return
+      const owner = cluster()
+      const name = sessionsSecretName(owner, count, ordinal)
+      // Looked at once, here or when it was read: what is ours, or nobody's, becomes ours and stays so.
+      if (!ours.has(name)) {
+        const there = await client.get(secrets, { namespace: owner.metadata.namespace, name })
+        const stranger = there && strangerOf(there, owner)
+        if (stranger !== undefined) throw new Error(notOurs('Secret', name, stranger))
+      }
       const saved = { savedAt: clock.date().getTime(), sessions }
-      await client.apply(secrets, sessionsSecret(cluster(), count, ordinal, saved))
+      await client.apply(secrets, sessionsSecret(owner, count, ordinal, saved))
+      ours.add(name)
     },
   }
 }

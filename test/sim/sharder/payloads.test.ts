@@ -117,6 +117,7 @@ it('keeps 120 sends a minute while 300 are asked for, heartbeats included, and s
   }
   const settings = {
     ...{ workerId: 0, host: '127.0.0.1', port: 0, threads: 1, logLevel: 'silent', graceSeconds: 5 },
+    gatewayHosts: ['ws://127.0.0.1'],
     tokenFile: await file('token', TOKEN),
     authorizationFile: await file('key', 'key'),
     sinks: [{ name: 'bot', http: { url: bot.url } }],

@@ -55,6 +55,8 @@ const names = () => calls.map(({ method, path }) => `${method} ${path.split('/')
 describe('sessions in Secrets', () => {
   it('are written by one apply to the Secret of their worker, and read again as old as they are', async () => {
     const store = storeOf()
+    await store.load()
+    calls.length = 0
     await store.save(1, [saved(4), saved(5, true)])
     expect(names()).toEqual(['PATCH bot-8-sessions-1'])
     expect(calls[0]?.path).toBe('/api/v1/namespaces/prod/secrets/bot-8-sessions-1')
@@ -128,9 +130,24 @@ describe('sessions in Secrets', () => {
 
   it('leave the operator only inside the Secret', async () => {
     await storeOf().save(0, [saved(0)])
-    const [call] = calls as [ApiCall]
+    const [, call] = calls as [ApiCall, ApiCall]
     const { data, ...rest } = call.body as Secret
     expect((await readSessionsSecret(data, 8))?.sessions[0]?.sessionId).toBe('s0')
     expect(JSON.stringify({ ...call, body: rest })).not.toContain('"s0"')
+  })
+
+  it('of somebody else are neither used nor written over', async () => {
+    const theirs = {
+      metadata: { name: 'bot-8-sessions-0', namespace: 'prod', labels: { app: 'other' } },
+      data: { a: 'b' },
+    }
+    secrets.set('bot-8-sessions-0', theirs as never)
+    const store = storeOf()
+    expect(await store.load()).toEqual([])
+    expect(unreadable).toEqual([['bot-8-sessions-0', 'it belongs to nobody that this operator knows']])
+    await expect(store.save(0, [saved(0)])).rejects.toThrow('The Secret bot-8-sessions-0')
+    expect(secrets.get('bot-8-sessions-0')).toBe(theirs)
+    await store.save(1, [saved(4)])
+    expect(names().at(-1)).toBe('PATCH bot-8-sessions-1')
   })
 })
