@@ -5,7 +5,14 @@ export default defineConfig({
   test: {
     // Colours and cursor movement only where somebody looks.
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          setupFiles: ['test/support/fuzz.ts'],
+          testTimeout: 20_000,
+        },
+      },
       { test: { name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 180_000, hookTimeout: 60_000 } },
       {
         test: {

@@ -35,7 +35,7 @@ export function parseManifest(text: string, file: string): Manifest {
       throw new ManifestError(
         `${file}:${lines.linePos(broken.pos[0]).line}: this is not YAML: ${broken.message.split('\n')[0]}`,
       )
-    const json: unknown = document.toJS()
+    const json = contentOf(document, file)
     if (json === null || json === undefined) continue
     const at = (path: readonly PropertyKey[]) => `${file}:${lineOf(document, path, lines)}`
     const { apiVersion, kind } = json as { apiVersion?: unknown; kind?: unknown }
@@ -75,6 +75,15 @@ export function secretValue({ secrets }: Manifest, ref: { name: string; key: str
   if (wrong !== undefined)
     throw new ManifestError(`${field} names the key ${ref.key} of the Secret ${ref.name}, which ${wrong}: correct it`)
   return value
+}
+
+/** Aliases of aliases would multiply: the parser stops, and says so by an error of its own. */
+function contentOf(document: Document, file: string): unknown {
+  try {
+    return document.toJS()
+  } catch {
+    throw new ManifestError(`${file}: an alias (*name) leads nowhere, or to far too many others: write it out`)
+  }
 }
 
 function clusterOf(json: unknown, at: (path: readonly PropertyKey[]) => string): ShardCluster {

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { bearerKey } from '../../../src/bot-api/authorization.ts'
 import { FROM_BOTS } from '../../../src/limits.ts'
+import { runs } from '../../support/fuzz.ts'
 import { KEY, worlds } from './world.ts'
 
 const { start } = worlds()
@@ -29,7 +30,7 @@ describe('the authorization header', () => {
         const header = scheme + text.join('')
         expect(bearerKey(header)).toBe(meant(header))
       }),
-      { numRuns: 2_000 },
+      { numRuns: runs(2_000) },
     )
   })
 

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { errorSchema } from '../../../src/bot-api/errors.ts'
 import { FROM_BOTS } from '../../../src/limits.ts'
 import { nestsWithin } from '../../../src/support/json-depth.ts'
+import { runs } from '../../support/fuzz.ts'
 import { KEY, worlds } from './world.ts'
 
 const { start } = worlds()
@@ -121,7 +122,7 @@ describe('nestsWithin', () => {
         const text = JSON.stringify(value, undefined, spaced ? 2 : undefined)
         expect(nestsWithin(text, depth)).toBe(depthOf(value) <= depth)
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     )
   })
 

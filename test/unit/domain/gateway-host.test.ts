@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { DISCORD_GATEWAY_HOSTS, gatewayHosts } from '../../../src/api/gateway-hosts.ts'
 import { gatewayUrlProblem, knownGateway, mayConnect } from '../../../src/domain/gateway-host.ts'
+import { runs } from '../../support/fuzz.ts'
 
 const isEntry = (text: string) => gatewayHosts.safeParse([text]).success
 
@@ -90,6 +91,6 @@ test('no URL at all leads elsewhere than to a host that is admitted', () => {
       expect(hostname.endsWith('.discord.gg')).toBe(true)
       expect(username).toBe('')
     }),
-    { numRuns: 2_000 },
+    { numRuns: runs(2_000) },
   )
 })

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ManifestError, parseManifest, secretValue } from '../../../src/local/manifest.ts'
 
@@ -85,5 +86,51 @@ describe('parseManifest', () => {
     expect(() => secretValue(manifest, { name: 'bot', key: 'tok' }, 'spec.tokenSecretRef')).toThrow(
       /names the key tok of the Secret bot/,
     )
+  })
+})
+
+describe('any text at all', () => {
+  const good = SECRET + cluster()
+  const piece = fc.oneof(
+    fc.constantFrom(
+      '&a',
+      '*a',
+      '<<: *a',
+      '---',
+      '|',
+      '>',
+      '{',
+      '[',
+      '!!binary',
+      '\t',
+      ': ',
+      '? ',
+      '__proto__: 1',
+      'kind: Secret',
+    ),
+    fc.string({ maxLength: 8 }),
+  )
+
+  it('is a manifest or a ManifestError that names the file, never anything else', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(good.length), piece), { maxLength: 6 }), (changes) => {
+        let text = good
+        for (const [at, what] of changes) text = text.slice(0, at) + what + text.slice(at)
+        try {
+          parseManifest(text, 'bot.yaml')
+        } catch (error) {
+          expect(error, text).toBeInstanceOf(ManifestError)
+          expect((error as Error).message).toContain('bot.yaml')
+        }
+      }),
+    )
+  })
+
+  it('a bomb of aliases is none', () => {
+    const levels = Array.from(
+      { length: 12 },
+      (_, i) => `a${i}: &a${i} [${Array(10).fill(i === 0 ? 'x' : `*a${i - 1}`)}]`,
+    )
+    expect(() => parseManifest(levels.join('\n'), 'bot.yaml')).toThrow(ManifestError)
   })
 })

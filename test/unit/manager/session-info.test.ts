@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { DISCORD_GATEWAY_HOSTS } from '../../../src/api/gateway-hosts.ts'
 import { FROM_REST_PROXY } from '../../../src/limits.ts'
 import { restSessionInfo, sessionInfoSchema } from '../../../src/manager/session-info.ts'
+import { runs } from '../../support/fuzz.ts'
 import { type Answer, httpServer, json } from './http-server.ts'
 
 const TOKEN = 'MTIzNDU2Nzg5MDEyMzQ1Njc4.secret.part'
@@ -158,7 +159,7 @@ describe('an answer that Discord would not give', () => {
         expect(result.ok).toBe(false)
         expect(text).not.toContain('quoted')
       }),
-      { numRuns: 40 },
+      { numRuns: runs(40) },
     )
   })
 })

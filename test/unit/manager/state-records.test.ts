@@ -7,6 +7,7 @@ import { readRecords, recordOf } from '../../../src/manager/state-records.ts'
 import { WorkerBoundError } from '../../../src/manager/worker-bounds.ts'
 import { WorkerView } from '../../../src/manager/worker-view.ts'
 import type { StateRecord } from '../../../src/protocol/state.ts'
+import { runs } from '../../support/fuzz.ts'
 import { VirtualClock } from '../../support/virtual-clock.ts'
 import { aRecord, aSession, aSnapshot } from './a-link.ts'
 
@@ -103,7 +104,7 @@ describe('records', () => {
         // Eight of 1.5 KB with a reason of 256 characters; a character of three bytes counts as one here.
         expect(kept.length).toBeLessThan(8 * 2_048)
       }),
-      { seed: 1, numRuns: 2_000 },
+      { seed: 1, numRuns: runs(2_000) },
     )
   })
 

@@ -10,6 +10,7 @@ import {
 } from '../../../operator/manifests/sessions-secret.ts'
 import type { SavedSession } from '../../../src/manager/ports.ts'
 import type { SavedSessions } from '../../../src/manager/saved-sessions.ts'
+import { runs } from '../../support/fuzz.ts'
 import { cluster } from './world.ts'
 
 /** As Discord makes them: an id that does not compress, and a host of the shard's own. */
@@ -104,7 +105,7 @@ describe('the Secret with the sessions of a worker', () => {
         if (read instanceof UnreadableSessionsError) return
         expect((read as SavedSessions).sessions.length).toBeLessThanOrEqual(3)
       }),
-      { seed: 7, numRuns: 500 },
+      { seed: 7, numRuns: runs(500) },
     )
   })
 })

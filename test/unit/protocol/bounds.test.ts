@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { specSchema } from '../../../src/api/spec.ts'
 import { savedSessionsSchema } from '../../../src/manager/saved-sessions.ts'
-import { assignedSchema, identifiedSchema, releasedSchema } from '../../../src/protocol/commands.ts'
+import { sessionInfoSchema } from '../../../src/manager/session-info.ts'
+import { assignedSchema, commandSchema, identifiedSchema, releasedSchema } from '../../../src/protocol/commands.ts'
 import { failureSchema } from '../../../src/protocol/failures.ts'
 import { payloadSentSchema } from '../../../src/protocol/send-payload.ts'
 import { sessionSchema } from '../../../src/protocol/session.ts'
@@ -67,6 +69,33 @@ describe.each(FOREIGN)('$name', ({ schema, without }) => {
       }
     }
   })
+})
+
+/** Their largest and smallest values are fed to them where their own rules are tested. */
+test.each<Foreign>([
+  { name: 'session info', schema: sessionInfoSchema },
+  {
+    name: 'a command',
+    schema: commandSchema,
+    without: [
+      // plausibleEpoch, gatewayUrlProblem, payloadProblem; what Discord takes as a presence is Discord's to say, and the body's
+      // bytes and depth are bounded.
+      ...['epoch', 'gateway.url', 'gateway.intents', 'gateway.presence', 'payload.op', 'payload.d'],
+    ],
+  },
+  {
+    name: 'the spec of a ShardCluster',
+    schema: specSchema,
+    // Parts of a pod, which the API server checks; it takes no object of more than 1.5 MB.
+    without: [
+      ...['gateway.presence', 'worker.resources.requests', 'worker.resources.limits', 'worker.nodeSelector'],
+      ...['worker.tolerations.*', 'worker.affinity', 'worker.topologySpreadConstraints.*'],
+      ...['worker.podLabels', 'worker.podAnnotations', 'worker.env.*'],
+    ],
+  },
+])('$name has a bound for every number, text and list', ({ schema, without }) => {
+  const node = z.toJSONSchema(schema, { unrepresentable: 'any', io: 'input' }) as Node
+  expect(unbounded(node, without)).toEqual([])
 })
 
 test('a schema without bounds is found', () => {

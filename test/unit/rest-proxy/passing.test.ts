@@ -6,6 +6,7 @@ import { expect, test } from 'vitest'
 import { passedHeaders } from '../../../src/rest-proxy/headers.ts'
 import type { RestProxy } from '../../../src/rest-proxy/index.ts'
 import { targetOf } from '../../../src/rest-proxy/route.ts'
+import { runs } from '../../support/fuzz.ts'
 import { KEY, restProxies } from './harness.ts'
 
 const { proxyTo, upstream } = restProxies()
@@ -175,7 +176,7 @@ test('no path that passes has other parts for whoever decodes it: property', () 
       expect(parts).toHaveLength(target.route.split('/').length)
       expect(target.version).toBe(10)
     }),
-    { seed: 17, numRuns: 10_000 },
+    { seed: 17, numRuns: runs(10_000) },
   )
   expect(passed).toBeGreaterThan(100)
 })
@@ -186,7 +187,7 @@ test('any path gives an answer, and each part of names and escaped names passes:
       targetOf(text)
       targetOf(`/v10/${text}`)
     }),
-    { seed: 17, numRuns: 2_000 },
+    { seed: 17, numRuns: runs(2_000) },
   )
   const name = fc
     .string({ unit: 'grapheme', minLength: 1, maxLength: 12 })
@@ -196,7 +197,7 @@ test('any path gives an answer, and each part of names and escaped names passes:
       const route = `/${names.map(encodeURIComponent).join('/')}`
       expect(targetOf(`/v10${route}`)).toEqual({ route, version: 10 })
     }),
-    { seed: 17, numRuns: 2_000 },
+    { seed: 17, numRuns: runs(2_000) },
   )
 })
 
@@ -226,7 +227,7 @@ test('what passes of headers is none of one hop and fit to be sent: property', (
       for (const key of ['x-a', 'x-b', 'via'])
         if (headers[key] === 'x' && !forbidden.has(key)) expect(passed).toContainEqual([key, 'x'])
     }),
-    { seed: 17, numRuns: 2_000 },
+    { seed: 17, numRuns: runs(2_000) },
   )
 })
 

@@ -5,6 +5,7 @@ import { FROM_MANAGER, FROM_WORKERS, MAX_SHARDS } from '../../../src/limits.ts'
 import { COMMAND_TYPES } from '../../../src/protocol/commands.ts'
 import { MAX_SEND_WAIT_MS } from '../../../src/protocol/send-payload.ts'
 import type { Session } from '../../../src/protocol/session.ts'
+import { runs } from '../../support/fuzz.ts'
 
 const gateway = { url: 'wss://gateway.discord.gg', version: 10, intents: 1, compression: 'None' }
 const session: Session = {
@@ -151,7 +152,7 @@ describe('whatever comes', () => {
         if (parsed.ok) expect(COMMAND_TYPES).toContain(parsed.command.type)
         else expect(parsed.failure.message.length).toBeLessThanOrEqual(1_024)
       }),
-      { numRuns: 1_000 },
+      { numRuns: runs(1_000) },
     )
   })
 

@@ -12,6 +12,7 @@ import {
   type OnPayload,
 } from '../../../../sharder/shard/inflater.ts'
 import { FROM_GATEWAY } from '../../../../src/limits.ts'
+import { runs } from '../../../support/fuzz.ts'
 
 /** Payloads as one stream: a flushed piece each. `windowLog`: of zstd. */
 async function compressed(codec: Codec, payloads: readonly (string | Buffer)[], windowLog = 18): Promise<Buffer[]> {
@@ -135,7 +136,7 @@ describe.each(FACTORIES)('zlib-stream by %s', (_name, make) => {
         const messages = cut(await compressed(zlib, texts), size)
         expect(await inflated(zlib, make, messages, texts.length)).toEqual(texts)
       }),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     )
   })
 
@@ -171,7 +172,7 @@ describe.each(FACTORIES)('zstd-stream by %s', (_name, make) => {
         })
         expect(await inflated(zstd, make, await compressed(zstd, texts), texts.length)).toEqual(texts)
       }),
-      { numRuns: 15 },
+      { numRuns: runs(15) },
     )
   })
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { hashType, head, headType, readHead } from '../../../../sharder/shard/payload-head.ts'
+import { runs } from '../../../support/fuzz.ts'
 
 interface Payload {
   readonly t: string | null
@@ -55,7 +56,7 @@ describe('readHead', () => {
         const from = Buffer.byteLength(around)
         expect(read(bytes, from, bytes.length - from)).toEqual(expected(made))
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     )
   })
 
@@ -65,7 +66,7 @@ describe('readHead', () => {
         const { t, s, op, d } = made
         expect(read(Buffer.from(JSON.stringify({ t, s, op, d })))).toEqual(expected(made))
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     )
   })
 
@@ -97,7 +98,7 @@ describe('readHead', () => {
         expect(read(Buffer.from(text))).toEqual(expected(made))
         expect(read(Buffer.from(JSON.stringify(made)))).toEqual(expected(made))
       }),
-      { numRuns: 15 },
+      { numRuns: runs(15) },
     )
   })
 
@@ -129,7 +130,7 @@ describe('readHead', () => {
           expect(read(bytes)).toEqual(reference)
         }
       }),
-      { numRuns: 5_000 },
+      { numRuns: runs(5_000) },
     )
     // Damage within a name or a number leaves JSON, and is read.
     expect(same).toBeGreaterThan(0)
@@ -147,7 +148,7 @@ describe('readHead', () => {
         expect(JSON.parse(bytes.toString('utf8', from, to))).toEqual(JSON.parse(lines))
         expect([bytes.toString('utf8', 0, from), bytes.toString('utf8', to)]).toEqual([around, around])
       }),
-      { numRuns: 1_000 },
+      { numRuns: runs(1_000) },
     )
   })
 

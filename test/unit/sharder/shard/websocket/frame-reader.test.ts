@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { FrameReader } from '../../../../../sharder/shard/websocket/frame-reader.ts'
 import { FrameError } from '../../../../../sharder/shard/websocket/protocol.ts'
+import { runs } from '../../../../support/fuzz.ts'
 import { BINARY, CLOSE, closing, frame, longHead, PING, PONG, TEXT } from './frames.ts'
 
 const MAX_BYTES = 70_000
@@ -79,7 +80,7 @@ describe('FrameReader', () => {
         }
         expect(readAll(pieces)).toEqual({ read: expected, error: undefined })
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     )
   })
 
