@@ -26,8 +26,8 @@
 - apiGroups: [""]
   resources: [pods]
   verbs: [delete, list, watch]
-# Single Secrets by their name: those that a ShardCluster refers to, the key, and a worker's sessions, which are written
-# and go with the ShardCluster. Neither list nor watch, which would read every Secret there is.
+# Single Secrets by their name: those that a ShardCluster refers to, and the key, the certificates and the sessions of its
+# workers, which are written and go with it. Neither list nor watch, which would read every Secret there is.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [create, get, patch]
