@@ -89,12 +89,32 @@ export class SessionsTrial {
 
   /** Nothing is left but the CRD, which another release may need. */
   async remove(): Promise<void> {
-    await this.#kubectl(['delete', 'shardcluster/bot', '--ignore-not-found'])
+    await this.#kubectl(['delete', 'shardclusters', '--all'])
     const { fullname, namespace } = this.#place
     const uninstall = ['uninstall', fullname, '--namespace', namespace, '--ignore-not-found']
     await this.#cluster.helm(uninstall, { timeoutMs: 120_000 })
     const both = ['delete', 'namespace', namespace, nodesNamespace(this.#place), '--ignore-not-found']
     await this.#cluster.kubectl(both, { timeoutMs: 120_000 })
+  }
+
+  /**
+   * ShardClusters whose Secret holds two lines where a token or a key belongs: each is refused in words. They start nothing,
+   * and stay, so that everything they were shown in can be looked through.
+   */
+  async misuseSecrets(): Promise<void> {
+    const stringData = { key: 'line-1-of-a-private-key\nline-2-of-a-private-key' }
+    const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'ill-formed' }, stringData }
+    await this.#kubectl(['apply', '--filename', '-'], JSON.stringify(secret))
+    const ref = { name: 'ill-formed', key: 'key' }
+    for (const field of ['token', 'rest'] as const) {
+      const cluster = manifest(this.#place)
+      cluster.metadata.name = `ill-formed-${field}`
+      if (field === 'token') cluster.spec.tokenSecretRef = ref
+      else cluster.spec.rest.authorizationSecretRef = ref
+      await this.#kubectl(['apply', '--filename', '-'], JSON.stringify(cluster))
+      const condition = '{.status.conditions[?(@.type=="Stalled")].reason}=SecretInvalid'
+      await this.#kubectl(['wait', `--for=jsonpath=${condition}`, `shc/${cluster.metadata.name}`, '--timeout=60s'])
+    }
   }
 
   scale(replicas: number): Promise<string> {

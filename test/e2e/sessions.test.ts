@@ -95,6 +95,7 @@ it('after all of it each shard had one IDENTIFY, its first, and never two owners
   expect(violationsOf({ discord, bot })).toBe(0)
 })
 
-it('has shown no token and no key to anybody', async () => {
+it('has shown no token and no key to anybody, nor what a Secret held that was neither', async () => {
+  await trial.misuseSecrets()
   expect(await disclosures(cluster, PLACE.namespace, trial.nodes)).toEqual([])
 })
