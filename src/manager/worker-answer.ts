@@ -1,6 +1,7 @@
 import type { Dispatcher } from 'undici'
 import type { z } from 'zod'
 import { failureSchema } from '../protocol/failures.ts'
+import { TooLarge, limitedText as textOf } from './limited-text.ts'
 import type { Answer } from './ports.ts'
 import { sizeText, type WorkerBound, WorkerBoundError } from './worker-bounds.ts'
 
@@ -13,14 +14,10 @@ export interface Expected<T> {
 
 /** The whole body as text. @throws WorkerBoundError beyond `bytes`. */
 export async function limitedText(body: Dispatcher.ResponseData['body'], bytes: number): Promise<string> {
-  const parts: Buffer[] = []
-  let size = 0
-  for await (const part of body as AsyncIterable<Buffer>) {
-    size += part.length
-    if (size > bytes) throw new WorkerBoundError('Answer', `gave an answer of more than ${sizeText(bytes)}`)
-    parts.push(part)
-  }
-  return Buffer.concat(parts).toString('utf8')
+  return textOf(body, bytes).catch((error: unknown) => {
+    if (!(error instanceof TooLarge)) throw error
+    throw new WorkerBoundError('Answer', `gave an answer of more than ${sizeText(bytes)}`)
+  })
 }
 
 /** What the worker said, as a value. */
