@@ -18,7 +18,7 @@ import type { Logger } from '../src/support/logger.ts'
 import { EpochGate } from './epoch-gate.ts'
 import { sendPayload } from './send-payload.ts'
 import type { ResumeCause } from './shard/resume-cause.ts'
-import { type ShardSummary, sessionRecord, sessionState } from './shard/summary.ts'
+import { newSummary, sessionRecord, sessionState } from './shard/summary.ts'
 import type { Holding } from './shard-group.ts'
 import type { StateBoard } from './state-board.ts'
 import type { FoundState } from './state-file.ts'
@@ -290,11 +290,6 @@ export class GatewayWorker {
 }
 
 const DRAINING = refused('DRAINING', 'the worker is going away; its last state record carries the sessions.')
-
-function newSummary(shardId: number, session: ShardSummary['session']): ShardSummary {
-  const state = session ? 'Resuming' : 'Unidentified'
-  return { shardId, state, identifies: 0, resumes: 0, recovering: false, ...(session && { session }) }
-}
 
 function ignoreDeath(error: unknown): undefined {
   if (!(error instanceof ThreadDied)) throw error

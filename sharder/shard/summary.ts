@@ -47,3 +47,9 @@ export function shardRecord(summary: ShardSummary, now: number): ShardRecord {
 export function sessionState({ shardId: _, lastContactMsAgo, ...rest }: Session, now: number): SessionState {
   return { ...rest, lastContactAt: now - lastContactMsAgo }
 }
+
+/** Of a shard that is given to this worker, with the session there is for it. */
+export function newSummary(shardId: number, session: ShardSummary['session']): ShardSummary {
+  const state = session ? 'Resuming' : 'Unidentified'
+  return { shardId, state, identifies: 0, resumes: 0, recovering: false, ...(session && { session }) }
+}
