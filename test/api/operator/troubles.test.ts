@@ -147,7 +147,7 @@ describe('a ShardCluster that cannot be', () => {
     await Promise.all([newer.secret(), sound.secret()])
     await eventually(() =>
       newer.create((spec) => {
-        spec['gateway'] = { intents: ['Guilds'], version: 11 }
+        spec['gateway'] = { ...(spec['gateway'] as object), version: 11 }
       }),
     )
     expect(await found(newer, 'Stalled', 'True', 'InvalidSpec')).toContain('spec.gateway.version')
