@@ -1,9 +1,10 @@
 import { pino } from 'pino'
 import { Counter, Registry } from 'prom-client'
 import { request } from 'undici'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type HealthServer, startHealthServer } from '../../../operator/kube/health.ts'
 import { systemClock } from '../../../src/support/clock.ts'
+import { freePorts } from '../../support/apiserver/ports.ts'
 
 const open: HealthServer[] = []
 afterEach(async () => {
@@ -52,10 +53,11 @@ describe('startHealthServer', () => {
   })
 
   it('serves metrics on a port of their own, where there are no probes', async () => {
-    const used = await server()
-    const free = Number(new URL(used.probeUrl).port)
-    await used.close()
-    const { probeUrl, metricsUrl } = await server({ metricsPort: free })
+    // A port that was free may be somebody else's by now.
+    const { probeUrl, metricsUrl } = await vi.waitFor(async () => {
+      const [probePort = 0, metricsPort = 0] = await freePorts(2)
+      return server({ probePort, metricsPort })
+    }, 15_000)
     expect(metricsUrl).not.toBe(probeUrl)
     expect((await get(`${metricsUrl}/metrics`)).code).toBe(200)
     expect((await get(`${metricsUrl}/healthz`)).code).toBe(404)
