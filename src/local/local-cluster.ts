@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import type { Dispatcher } from 'undici'
 import type { Condition } from '../api/conditions.ts'
 import type { ShardCluster } from '../api/shard-cluster.ts'
@@ -14,7 +15,7 @@ import type { LaneMember } from '../manager/lane-member.ts'
 import { type Applicant, botOf, type Lanes } from '../manager/lanes.ts'
 import type { ManagerMetrics } from '../manager/metrics.ts'
 import type { SessionStore } from '../manager/ports.ts'
-import { restSessionInfo } from '../manager/session-info.ts'
+import { type RestOptions, restSessionInfo } from '../manager/session-info.ts'
 import type { WorkerSettings } from '../protocol/worker-settings.ts'
 import { background } from '../support/background.ts'
 import type { Cancel, Clock } from '../support/clock.ts'
@@ -47,6 +48,8 @@ export class LocalCluster {
   readonly #options: LocalOptions
   readonly #manager: GatewayManager
   readonly #member: LaneMember
+  /** How its REST proxy is asked. */
+  #rest: RestOptions
   readonly #authorization = randomBytes(24).toString('base64url')
   readonly #workers = new Map<number, WorkerProcess>()
   #workersEver = 0
@@ -63,7 +66,8 @@ export class LocalCluster {
     this.#cluster = cluster
     this.name = cluster.metadata.name
     const { clock, logger, lanes, term, metrics, sessionsFolder } = options
-    this.#member = lanes.join(applicantOf(cluster, manifest))
+    this.#rest = restOf(cluster, manifest)
+    this.#member = lanes.join(applicantOf(cluster, this.#rest))
     this.#manager = new GatewayManager({
       cluster: this.name,
       clock,
@@ -99,7 +103,10 @@ export class LocalCluster {
     const token = tokenOf(cluster, manifest)
     const api = cluster.spec.api?.authorizationSecretRef
     this.#apiKey = api && secretValue(manifest, api, 'spec.api.authorizationSecretRef')
-    this.#options.lanes.update(this.#member, applicantOf(cluster, manifest))
+    const rest = restOf(cluster, manifest)
+    // A question that is under way would be asked again for nothing.
+    if (!isDeepStrictEqual(rest, this.#rest)) this.#options.lanes.update(this.#member, applicantOf(cluster, rest))
+    this.#rest = rest
     this.#manager.configure(desiredOf(cluster, token))
     for (let ordinal = 0; ordinal < cluster.spec.totalWorkers; ordinal++)
       this.#ensure(this.#settings(ordinal, token, manifest))
@@ -223,13 +230,17 @@ export class LocalCluster {
 const tokenOf = ({ spec }: ShardCluster, manifest: Manifest): string =>
   secretValue(manifest, spec.tokenSecretRef, 'spec.tokenSecretRef')
 
-/** All manifests are of one user, who trusts them as one namespace. */
-function applicantOf(cluster: ShardCluster, manifest: Manifest): Applicant {
+function restOf(cluster: ShardCluster, manifest: Manifest): RestOptions {
   const { baseUrl, authorizationSecretRef: ref, timeoutSeconds } = cluster.spec.rest
-  const token = tokenOf(cluster, manifest)
-  const sessionInfo = restSessionInfo({
-    ...{ baseUrl, token, timeoutMs: timeoutSeconds * 1_000, gatewayHosts: cluster.spec.gateway.hosts },
+  return {
+    ...{ baseUrl, token: tokenOf(cluster, manifest), timeoutMs: timeoutSeconds * 1_000 },
+    gatewayHosts: cluster.spec.gateway.hosts,
     authorization: ref && secretValue(manifest, ref, 'spec.rest.authorizationSecretRef'),
-  })
-  return { cluster: cluster.metadata.name, namespace: '', token, sessionInfo }
+  }
 }
+
+/** All manifests are of one user, who trusts them as one namespace. */
+const applicantOf = ({ metadata }: ShardCluster, rest: RestOptions): Applicant => ({
+  ...{ cluster: metadata.name, namespace: '', token: rest.token },
+  sessionInfo: restSessionInfo(rest),
+})
